@@ -1,0 +1,265 @@
+package backing
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/internal/sys"
+)
+
+const (
+	// memfdName shows in /proc/PID/maps and in the link of the caller's descriptor: "/memfd:dmabuf (deleted)".
+	memfdName = "dmabuf"
+
+	// bufferSeals keep a holder from changing the size under the others, and from adding seals that would lock them out.
+	bufferSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+
+	// stockSize is how many files without a size lie ready: making one, with its watch, costs more than the rest of an ALLOC.
+	stockSize = 32
+
+	// sweepEvery is how often all live files are asked whether somebody holds them, in case that a hint was lost.
+	sweepEvery = 5 * time.Second
+	// sweepEveryUnwatched is the same where the kernel gave no inotify watch.
+	sweepEveryUnwatched = 100 * time.Millisecond
+)
+
+// Memfds makes a sealed memfd per buffer and finds out when nobody holds one any more.
+//
+// Each file has one descriptor of ours: an open for reading only, on which a write lease can be taken exactly when no other open
+// and no mapping exists (fcntl(2), F_SETLEASE). The kernel does not count the descriptor that memfd_create returned, so that
+// one is closed at once. When to ask is hinted by inotify; hints may be coalesced or lost, so a slow timer asks too.
+type Memfds struct {
+	hints *hints
+	stock chan *Memfd
+	low   chan struct{} // the stock wants to be filled
+	stop  chan struct{}
+	wg    sync.WaitGroup
+
+	mu   sync.Mutex
+	live map[*Memfd]struct{}
+}
+
+// Memfd is the file of one buffer. Its descriptors belong to it.
+type Memfd struct {
+	owner *Memfds
+	id    sys.FileID
+	watch int // inotify's, -1 if there is none
+	gone  func()
+
+	mu        sync.Mutex // of what follows
+	lease     int        // our open for reading only
+	caller    int        // the caller's own open, until Delivered; -1 after
+	closed    bool
+	needsHint bool // the caller's open has neither access and so is not counted: only a hint tells of its end
+	hinted    bool
+}
+
+// NewMemfds starts the exporter. Close ends it.
+func NewMemfds() (*Memfds, error) {
+	m := &Memfds{
+		stock: make(chan *Memfd, stockSize), low: make(chan struct{}, 1), stop: make(chan struct{}),
+		live: map[*Memfd]struct{}{},
+	}
+	// Whether the kernel has what this way needs is found out here, not in a caller's ALLOC.
+	first, err := m.blank()
+	if err != nil {
+		return nil, err
+	}
+	m.hints, err = newHints(m)
+	if err != nil {
+		slog.Warn("no inotify: the end of a buffer is seen later", "error", err)
+	}
+	first.close()
+	m.wg.Add(2)
+	go m.fill()
+	go m.tick()
+	m.wantStock()
+	return m, nil
+}
+
+// Close ends the exporter and closes every descriptor of it. Callers keep what they hold; nobody is told of an end any more.
+func (m *Memfds) Close() {
+	close(m.stop)
+	if m.hints != nil {
+		m.hints.close()
+	}
+	m.wg.Wait()
+	close(m.stock)
+	for f := range m.stock {
+		f.close()
+	}
+	for _, f := range m.all() {
+		f.close()
+	}
+}
+
+// New makes a zeroed file of size bytes. accMode is the access mode of the caller's open; with cpu false the file can't be
+// mapped. gone is called once, from another goroutine, when nobody holds the file any more: not before Delivered, and not
+// after Discard.
+//
+// An error is the server's trouble: EMFILE, ENFILE or ENOMEM from the calls below, or a size that no file can have.
+func (m *Memfds) New(size uint64, accMode int, cpu bool, gone func()) (*Memfd, error) {
+	f, err := m.take()
+	if err != nil {
+		return nil, err
+	}
+	f.gone = gone
+	if err := f.prepare(size, accMode, cpu); err != nil {
+		f.close()
+		return nil, err
+	}
+	m.mu.Lock()
+	m.live[f] = struct{}{}
+	m.mu.Unlock()
+	return f, nil
+}
+
+// prepare turns a blank file into a buffer's.
+func (f *Memfd) prepare(size uint64, accMode int, cpu bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if int64(size) < 0 {
+		return fmt.Errorf("%d bytes: %w", size, unix.EFBIG)
+	}
+	if err := sys.Truncate(f.caller, int64(size)); err != nil {
+		return err
+	}
+	seals := bufferSeals
+	if !cpu {
+		// A file that is open for writing only can't be mapped at all; the seal keeps write(2) out too.
+		accMode = unix.O_WRONLY
+		seals |= unix.F_SEAL_WRITE
+	}
+	if err := sys.AddSeals(f.caller, seals); err != nil {
+		return err
+	}
+	if accMode == unix.O_RDWR {
+		return nil
+	}
+	own, err := sys.Reopen(f.lease, accMode)
+	if err != nil {
+		return err
+	}
+	sys.Close(f.caller)
+	f.caller = own
+	f.needsHint = accMode == unix.O_ACCMODE
+	return nil
+}
+
+// ID names the file, however it is opened.
+func (f *Memfd) ID() sys.FileID { return f.id }
+
+// FD is the caller's own open of the file, -1 after Delivered.
+func (f *Memfd) FD() int { return f.caller }
+
+// Delivered closes FD, so that only the caller's side holds the file.
+func (f *Memfd) Delivered() {
+	f.mu.Lock()
+	fd := f.caller
+	f.caller = -1
+	f.mu.Unlock()
+	// If the caller is done with it already, this is the last close and hints at itself.
+	sys.Close(fd)
+}
+
+// Discard closes everything without a call of gone.
+func (f *Memfd) Discard() {
+	f.owner.forget(f)
+	f.close()
+}
+
+// Sweep asks of every live file whether it is still held.
+func (m *Memfds) Sweep() {
+	for _, f := range m.all() {
+		f.check()
+	}
+}
+
+// check ends the file if nobody holds it.
+func (f *Memfd) check() {
+	f.mu.Lock()
+	if f.closed || f.caller >= 0 || f.needsHint && !f.hinted {
+		f.mu.Unlock()
+		return
+	}
+	unheld, err := sys.Unheld(f.lease)
+	f.mu.Unlock()
+	if err != nil {
+		slog.Error("can't ask whether a buffer is held", "error", err)
+		return
+	}
+	if unheld && f.owner.forget(f) {
+		f.close()
+		f.gone()
+	}
+}
+
+// hint notes that some open of the file was closed, and asks.
+func (f *Memfd) hint(mask uint32) {
+	if mask&unix.IN_CLOSE_NOWRITE != 0 {
+		f.mu.Lock()
+		f.hinted = f.hinted || f.caller < 0
+		f.mu.Unlock()
+	}
+	f.check()
+}
+
+func (f *Memfd) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	f.closed = true
+	if f.owner.hints != nil {
+		f.owner.hints.drop(f)
+	}
+	sys.Close(f.caller)
+	sys.Close(f.lease)
+	f.caller = -1
+}
+
+func (m *Memfds) all() []*Memfd {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	files := make([]*Memfd, 0, len(m.live))
+	for f := range m.live {
+		files = append(files, f)
+	}
+	return files
+}
+
+// forget takes a file out of the account; false if it was not in it.
+func (m *Memfds) forget(f *Memfd) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.live[f]
+	delete(m.live, f)
+	return ok
+}
+
+// tick sweeps now and then.
+func (m *Memfds) tick() {
+	defer m.wg.Done()
+	every := sweepEvery
+	if m.hints == nil {
+		every = sweepEveryUnwatched
+	}
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-m.stop:
+			return
+		case <-t.C:
+			m.Sweep()
+		}
+	}
+}
+
+var errStopped = errors.New("the exporter is closed")
