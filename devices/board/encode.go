@@ -1,0 +1,33 @@
+package board
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Marshal writes a board as a board file that Parse reads back to an equal
+// board.
+func (b *Board) Marshal() ([]byte, error) {
+	data, err := yaml.MarshalWithOptions(b, yaml.IndentSequence(true), yaml.CustomMarshaler(quoteYAML))
+	if err != nil {
+		return nil, fmt.Errorf("board %s: to YAML: %w", quote(b.Name), err)
+	}
+	return data, nil
+}
+
+// plain matches strings that no YAML reader takes for anything else, numbers
+// and words such as null aside.
+var plain = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9_./@-]*$`)
+
+// quoteYAML writes a string in double quotes unless it is safe without. The
+// library's own rule misses a few (`.inf`, `? a`, a lone tab).
+func quoteYAML(s string) ([]byte, error) {
+	if plain.MatchString(s) && !token.IsNeedQuoted(s) && token.ToNumber(s) == nil {
+		return []byte(s), nil
+	}
+	return []byte(strconv.Quote(s)), nil
+}
