@@ -1,0 +1,200 @@
+package heapnodes
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/heapfs/heapfs/backing"
+	"github.com/heapfs/heapfs/devices/board"
+	"github.com/heapfs/heapfs/heapnodes/events"
+	"github.com/heapfs/heapfs/internal/sys"
+)
+
+// Config is what an instance is made of.
+type Config struct {
+	// Nodes are the heap nodes, each over one of Pools by name.
+	Nodes []board.Node
+	Pools []backing.PoolConfig
+	// Faults act on the nodes that they name; one that names none is an error.
+	Faults   []Fault
+	Exporter Exporter
+	Sync     SyncFiles
+	Events   *events.Stream
+	// CopyOutOnError writes the argument back after a failed ALLOC too, and lets a fault of that win: kernels up to 6.18.
+	CopyOutOnError bool
+}
+
+// Heaps is one instance: all its heaps, nodes and live buffers.
+type Heaps struct {
+	cfg   Config
+	nodes []*Node
+	pools map[string]*backing.Pool
+
+	nextID atomic.Uint64
+	closed atomic.Bool
+
+	mu      sync.Mutex // of what follows; never held across a call of an interface
+	buffers map[sys.FileID]*Buffer
+}
+
+// heap is what the nodes of one heap share.
+type heap struct {
+	name  string
+	pool  *backing.Pool
+	quota uint64 // bytes, 0 for none
+	used  atomic.Uint64
+}
+
+// Node is one entry of the heap directory: a heap, a further name of it, or a device's view of it.
+type Node struct {
+	board.Node
+	heaps  *Heaps
+	heap   *heap
+	faults []Fault
+}
+
+// New makes an instance without buffers.
+func New(cfg Config) (*Heaps, error) {
+	h := &Heaps{cfg: cfg, pools: map[string]*backing.Pool{}, buffers: map[sys.FileID]*Buffer{}}
+	for _, p := range cfg.Pools {
+		pool, err := backing.NewPool(p)
+		if err != nil {
+			return nil, err
+		}
+		h.pools[p.Name] = pool
+	}
+	shared := map[string]*heap{}
+	for _, n := range cfg.Nodes {
+		pool := h.pools[n.Pool]
+		if pool == nil {
+			return nil, fmt.Errorf("node %q: no pool %q", n.Name, n.Pool)
+		}
+		// A device's own pool may have no heap declared over it; then all views of the pool share one without a name.
+		key := "heap " + n.Heap
+		if n.Heap == "" {
+			key = "pool " + n.Pool
+		}
+		if shared[key] == nil {
+			shared[key] = &heap{name: n.Heap, pool: pool, quota: n.Quota}
+		}
+		h.nodes = append(h.nodes, &Node{Node: n, heaps: h, heap: shared[key]})
+	}
+	for _, f := range cfg.Faults {
+		if err := h.addFault(f); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (h *Heaps) addFault(f Fault) error {
+	var pools []*backing.Pool
+	hit := false
+	for _, n := range h.nodes {
+		if !f.matches(n) {
+			continue
+		}
+		hit = true
+		n.faults = append(n.faults, f)
+		if f.Fragment != nil && !slices.Contains(pools, n.heap.pool) {
+			n.heap.pool.Fragment(*f.Fragment, 0, 0)
+			pools = append(pools, n.heap.pool)
+		}
+	}
+	if !hit {
+		names := make([]string, len(h.nodes))
+		for i, n := range h.nodes {
+			names[i] = n.Name
+		}
+		return fmt.Errorf("fault %q: no heap %q on this board; it has %q", f.spec, f.Heap, names)
+	}
+	return nil
+}
+
+// Nodes are all heap nodes in the board's order. The slice must not be changed.
+func (h *Heaps) Nodes() []*Node { return h.nodes }
+
+// Pool is the state of a node's pool.
+func (n *Node) PoolStats() (backing.PoolConfig, backing.Stats) {
+	return n.heap.pool.Config(), n.heap.pool.Stats()
+}
+
+// Buffer finds the live buffer of a file.
+func (h *Heaps) Buffer(id sys.FileID) *Buffer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.buffers[id]
+}
+
+// Buffers are the live buffers, oldest first, after asking which of them are still held.
+func (h *Heaps) Buffers() []*Buffer {
+	h.cfg.Exporter.Sweep()
+	h.mu.Lock()
+	all := make([]*Buffer, 0, len(h.buffers))
+	for _, b := range h.buffers {
+		all = append(all, b)
+	}
+	h.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Buffer) int { return int(a.ID) - int(b.ID) })
+	return all
+}
+
+// Close refuses further ALLOCs and ends the account of every buffer, with a free event each. Their memory stays valid for whoever
+// still holds it.
+func (h *Heaps) Close() {
+	h.closed.Store(true)
+	for _, b := range h.Buffers() {
+		b.end("the instance ends; the memory stays valid for its holder")
+	}
+}
+
+func (h *Heaps) add(b *Buffer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.buffers[b.file] = b
+}
+
+// remove takes a buffer out of the account, once.
+func (h *Heaps) remove(b *Buffer) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.buffers[b.file] != b {
+		return false
+	}
+	delete(h.buffers, b.file)
+	return true
+}
+
+// take accounts for size bytes of a heap's quota and pool.
+func (h *Heaps) take(p *heap, size uint64) ([]backing.Extent, error) {
+	if used := p.used.Add(size); p.quota != 0 && used > p.quota {
+		p.used.Add(-size)
+		return nil, fmt.Errorf("%w: %d of %d bytes are in use", ErrQuota, used-size, p.quota)
+	}
+	extents, err := p.pool.Alloc(size)
+	if err != nil {
+		p.used.Add(-size)
+	}
+	return extents, err
+}
+
+// takeOrSweep asks for what nobody holds any more before it gives up: the hint that a buffer is gone may be late.
+func (h *Heaps) takeOrSweep(p *heap, size uint64) ([]backing.Extent, error) {
+	extents, err := h.take(p, size)
+	if err == nil {
+		return extents, nil
+	}
+	h.cfg.Exporter.Sweep()
+	return h.take(p, size)
+}
+
+func (p *heap) giveBack(extents []backing.Extent, size uint64) error {
+	p.used.Add(-size)
+	return p.pool.Free(extents)
+}
+
+// now is the time of an allocation.
+func now() time.Time { return time.Now().UTC() }

@@ -1,0 +1,142 @@
+package heapnodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/devices/board"
+	"github.com/heapfs/heapfs/heapnodes/events"
+	"github.com/heapfs/heapfs/uapi"
+)
+
+// smallArg is the size in bytes up to which an argument is kept without an allocation (dma-heap.c has a stack buffer of this
+// size for the same reason).
+const smallArg = 128
+
+// Ioctl is a call on a heap node, whole: it mirrors dma_heap_ioctl and what it calls (drivers/dma-buf/dma-heap.c). Errno
+// turns its error into what the caller gets.
+func (n *Node) Ioctl(ctx context.Context, c Caller, cmd uapi.Cmd, arg uint64) error {
+	// Only the number counts: type, size and direction are not compared, so that a SYNC sent to a heap is an ALLOC.
+	if cmd.NR() >= 1 {
+		return ErrInvalid
+	}
+	var small [smallArg]byte
+	data := small[:]
+	if cmd.Size() > len(data) {
+		data = make([]byte, cmd.Size())
+	}
+	if err := c.Read(data[:cmd.In()], arg); err != nil {
+		n.refused(c, 0, err)
+		return err
+	}
+	req := uapi.DecodeAlloc(data[:cmd.In()])
+	err := n.alloc(ctx, c, req, data[:cmd.Out()], arg)
+	if err == nil {
+		return nil
+	}
+	if n.heaps.cfg.CopyOutOnError && !errors.Is(err, ErrGone) {
+		if werr := c.Write(data[:cmd.Out()], arg); werr != nil {
+			err = werr
+		}
+	}
+	n.refused(c, req.Len, err)
+	return err
+}
+
+// alloc makes a buffer and puts it into the caller, or changes nothing. out is the argument as it will be copied out.
+func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out []byte, arg uint64) error {
+	size, err := req.Check()
+	if err != nil {
+		return err
+	}
+	if err := n.fault(ctx); err != nil {
+		return err
+	}
+	h := n.heaps
+	if h.closed.Load() {
+		return fmt.Errorf("%w: the instance ends", ErrNoMemory)
+	}
+	extents, err := h.takeOrSweep(n.heap, size)
+	if err != nil {
+		return err
+	}
+	b := &Buffer{
+		ID: h.nextID.Add(1), Len: size, Extents: extents, Owner: c.Identity(), Created: now(),
+		node: n,
+	}
+	accMode := int(req.FDFlags & unix.O_ACCMODE)
+	b.export, err = h.cfg.Exporter.Export(size, accMode, n.Kind != board.KindProtected, func() { b.end("") })
+	if err != nil {
+		b.giveBack()
+		return fmt.Errorf("%w: %v", ErrExport, err)
+	}
+	b.file = b.export.ID()
+
+	// A page that can't take the answer must be found out before the descriptor is in the caller: it could not be taken back.
+	if err := c.Write(out, arg); err != nil {
+		b.export.Discard()
+		b.giveBack()
+		return err
+	}
+	// From here on other threads of the caller may use the buffer.
+	h.add(b)
+	h.cfg.Events.Emit(b.event(events.Alloc, c.Door()))
+	fd, err := c.Install(b.export.FD(), req.FDFlags&unix.O_CLOEXEC != 0)
+	if err != nil {
+		if h.remove(b) {
+			b.export.Discard()
+			b.giveBack()
+			b.emitFree("not delivered: " + err.Error())
+		}
+		return err
+	}
+	b.export.Delivered()
+	from, to := uapi.AllocFDRange(len(out))
+	uapi.PutAllocFD(out, uint32(fd))
+	// Should this fail, then because another thread unmapped the page since: the buffer stays with the caller, as on kernels
+	// up to 6.18.
+	return c.Write(out[from:to], arg+uint64(from))
+}
+
+// fault lets the faults on demand act.
+func (n *Node) fault(ctx context.Context) error {
+	for _, f := range n.faults {
+		if f.Delay > 0 {
+			select {
+			case <-time.After(f.Delay):
+			case <-ctx.Done():
+				return ErrGone
+			}
+		}
+		if err := f.strike(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Refused tells of a call that a door answered with err before the transaction could.
+func (n *Node) Refused(c Caller, err error) { n.refused(c, 0, err) }
+
+// refused tells of an ALLOC that failed. Nobody was refused anything where nobody waits.
+func (n *Node) refused(c Caller, length uint64, err error) {
+	if errors.Is(err, ErrGone) {
+		return
+	}
+	id := c.Identity()
+	n.heaps.cfg.Events.Emit(events.Event{
+		Event: events.AllocFailed, Door: c.Door(), Heap: n.Name, PID: id.PID, TID: id.TID, UID: events.UID(id.UID), Comm: id.Comm,
+		Len: length, Errno: unix.ErrnoName(Errno(err)), Reason: err.Error(),
+	})
+}
+
+func (b *Buffer) giveBack() {
+	if err := b.node.heap.giveBack(b.Extents, b.Len); err != nil {
+		slog.Error("extents could not be freed", "heap", b.node.Name, "buffer", b.ID, "error", err)
+	}
+}
