@@ -1,0 +1,132 @@
+package seccomp
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/heapnodes"
+	"github.com/heapfs/heapfs/internal/sys"
+)
+
+// doorName is what events call this way in.
+const doorName = "seccomp"
+
+// call is one notification on its way; it is the heapnodes.Caller.
+type call struct {
+	door   *Door
+	notif  sys.Notif
+	thread *thread
+	id     heapnodes.Identity
+
+	// waiting is when the current look into the caller began (nanoseconds since the door opened), 0 between looks.
+	waiting  atomic.Int64
+	answered atomic.Bool
+}
+
+var _ heapnodes.Caller = (*call)(nil)
+
+func (c *call) Door() string                 { return doorName }
+func (c *call) Identity() heapnodes.Identity { return c.id }
+
+// Read of a caller's memory is valid only if the caller still waits afterwards: else the thread id may be somebody else's.
+func (c *call) Read(p []byte, addr uint64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	c.wait()
+	n, err := sys.ReadVM(c.thread.tid, p, addr)
+	c.waiting.Store(0)
+	if !c.alive() {
+		return heapnodes.ErrGone
+	}
+	return moved(n, len(p), err)
+}
+
+func (c *call) Write(p []byte, addr uint64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if !c.alive() {
+		return heapnodes.ErrGone
+	}
+	c.wait()
+	n, err := sys.WriteVM(c.thread.tid, p, addr)
+	c.waiting.Store(0)
+	if c.answered.Load() {
+		return heapnodes.ErrGone
+	}
+	return moved(n, len(p), err)
+}
+
+func moved(n, want int, err error) error {
+	switch {
+	case err == nil && n == want:
+		return nil
+	case err == nil, errors.Is(err, unix.EFAULT):
+		return heapnodes.ErrFault
+	case errors.Is(err, unix.ESRCH):
+		return heapnodes.ErrGone
+	default:
+		return fmt.Errorf("%w: %v", heapnodes.ErrDenied, err)
+	}
+}
+
+func (c *call) Install(fd int, cloexec bool) (int, error) {
+	c.wait()
+	n, errno := sys.NotifAddFD(c.door.listener, c.notif.ID, fd, cloexec)
+	c.waiting.Store(0)
+	switch errno {
+	case 0:
+		return n, nil
+	case unix.EMFILE:
+		return -1, heapnodes.ErrCallerFiles
+	case unix.ENFILE:
+		return -1, heapnodes.ErrSystemFiles
+	case unix.ENOENT, unix.EINPROGRESS, unix.ESRCH:
+		return -1, heapnodes.ErrGone
+	default:
+		return -1, fmt.Errorf("%w: ioctl SECCOMP_IOCTL_NOTIF_ADDFD: %v", heapnodes.ErrExport, errno)
+	}
+}
+
+func (c *call) Describe(fd int32) (link string, fdinfo []byte, err error) {
+	n := strconv.Itoa(int(fd))
+	var buf [4096]byte
+	k, err := unix.Readlinkat(c.thread.dir, "fd/"+n, buf[:])
+	if err != nil {
+		return "", nil, fmt.Errorf("%w %d: %v", heapnodes.ErrBadFD, fd, err)
+	}
+	link = string(buf[:k])
+	k, err = sys.ReadAt(c.thread.dir, "fdinfo/"+n, buf[:])
+	if err != nil {
+		return "", nil, fmt.Errorf("%w %d: %v", heapnodes.ErrBadFD, fd, err)
+	}
+	return link, buf[:k:k], nil
+}
+
+func (c *call) wait() { c.waiting.Store(max(1, int64(time.Since(c.door.opened)))) }
+
+// alive is whether the caller still waits for this answer.
+func (c *call) alive() bool {
+	return !c.answered.Load() && sys.NotifValid(c.door.listener, c.notif.ID) == 0
+}
+
+// answer ends the caller's wait, once.
+func (c *call) answer(err error) {
+	if c.answered.CompareAndSwap(false, true) {
+		// ENOENT: the caller was killed meanwhile, and with it went what it had been given.
+		sys.NotifSend(c.door.listener, c.notif.ID, heapnodes.Errno(err))
+	}
+}
+
+// pass lets the kernel deal with the call.
+func (c *call) pass() {
+	if c.answered.CompareAndSwap(false, true) {
+		sys.NotifContinue(c.door.listener, c.notif.ID)
+	}
+}

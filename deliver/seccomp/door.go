@@ -1,0 +1,309 @@
+package seccomp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/heapnodes"
+	"github.com/heapfs/heapfs/internal/sys"
+)
+
+const (
+	oPath = unix.O_PATH
+
+	// patience is how long a look into a caller's memory may take before the call is answered without it.
+	patience = 5 * time.Second
+	// watchEvery is how often that is checked.
+	watchEvery = 500 * time.Millisecond
+
+	// spareReceivers wait for the next notification while others work: the caller is protected from its own signals only once
+	// its call has been received.
+	spareReceivers = 2
+	// maxReceivers bounds the threads of all tenants together.
+	maxReceivers = 512
+)
+
+// Config is what a door leads to.
+type Config struct {
+	Heaps *heapnodes.Heaps
+	// Node finds the heap node of a file, or nil.
+	Node func(sys.FileID) *heapnodes.Node
+}
+
+// Door answers one listener.
+type Door struct {
+	cfg      Config
+	listener int
+	opened   time.Time
+	threads  threads
+	tenants  tenants
+
+	hungUp atomic.Bool
+	done   chan struct{}
+
+	mu        sync.Mutex // of what follows, and of every receiver's tid
+	receivers map[*receiver]struct{}
+	spare     int // receivers that wait, or are about to
+}
+
+// receiver is a goroutine with a thread of its own, which receives and answers.
+type receiver struct {
+	tid  int
+	call atomic.Pointer[activeCall]
+}
+
+type activeCall struct {
+	call   *call
+	target target
+	tenant *tenant
+}
+
+// Open starts to answer listener, which belongs to the Door from now on. It ends by itself when nobody uses the filter any more.
+func Open(listener int, cfg Config) *Door {
+	d := &Door{
+		cfg: cfg, listener: listener, opened: time.Now(), done: make(chan struct{}),
+		threads: threads{idle: map[int]*thread{}}, tenants: tenants{all: map[string]*tenant{}},
+		receivers: map[*receiver]struct{}{},
+	}
+	if err := sys.NotifSyncWakeUp(listener); err != nil {
+		slog.Debug("calls take longer: the kernel has no synchronous wake-up", "since", "Linux 6.6", "error", err)
+	}
+	d.mu.Lock()
+	for range spareReceivers {
+		d.hire()
+	}
+	d.mu.Unlock()
+	go d.watch()
+	go d.awaitHangUp()
+	return d
+}
+
+// Done is closed when all users of the filter are gone and every call has been answered or given up.
+func (d *Door) Done() <-chan struct{} { return d.done }
+
+// hire starts a receiver. d.mu is held.
+func (d *Door) hire() {
+	r := &receiver{}
+	d.receivers[r] = struct{}{}
+	d.spare++
+	go d.receive(r)
+}
+
+// receive is one receiver's life. It receives again only while the door needs it, so the number of threads follows the load.
+func (d *Door) receive(r *receiver) {
+	// Never unlocked: the thread ends with the goroutine, and a signal sent to it reaches nobody else.
+	runtime.LockOSThread()
+	d.mu.Lock()
+	r.tid = unix.Gettid()
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		delete(d.receivers, r)
+		d.mu.Unlock()
+	}()
+	for {
+		c := &call{door: d}
+		for {
+			errno := sys.NotifRecv(d.listener, &c.notif)
+			if errno == 0 {
+				break
+			}
+			if d.over(errno) {
+				d.mu.Lock()
+				d.spare--
+				d.mu.Unlock()
+				return
+			}
+		}
+		d.mu.Lock()
+		d.spare--
+		if d.spare == 0 && len(d.receivers) < maxReceivers {
+			d.hire()
+		}
+		d.mu.Unlock()
+
+		d.serve(r, c)
+
+		d.mu.Lock()
+		enough := d.spare >= spareReceivers
+		if !enough {
+			d.spare++
+		}
+		d.mu.Unlock()
+		if enough {
+			return
+		}
+	}
+}
+
+// over judges an error of NotifRecv: EINTR is a signal to this thread, ENOENT a caller that died or was signalled before its call
+// could be received, or, from Linux 6.11, the end of all callers.
+func (d *Door) over(errno unix.Errno) bool {
+	switch errno {
+	case unix.EINTR, unix.EAGAIN:
+	case unix.ENOENT:
+		if hangUp(d.listener, 0) {
+			return true
+		}
+	default:
+		slog.Error("no more calls can be received", "error", os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_RECV", errno))
+		return true
+	}
+	return d.hungUp.Load()
+}
+
+// serve answers a call, and then what waited for its turn meanwhile.
+func (d *Door) serve(r *receiver, c *call) {
+	tgt := c.resolve()
+	if tgt == nil {
+		c.pass()
+		c.release()
+		return
+	}
+	t, verdict := d.tenants.enter(c)
+	switch verdict {
+	case queued:
+		return
+	case refused:
+		c.refuse(tgt, heapnodes.ErrBusy)
+		return
+	}
+	for {
+		active := &activeCall{call: c, target: tgt, tenant: t}
+		r.call.Store(active)
+		c.answer(tgt.Ioctl(context.Background(), c, c.cmd(), c.arg()))
+		// Whoever takes the call out of its place ends it: this receiver, or the watch that gave it up.
+		wasStuck := !r.call.CompareAndSwap(active, nil)
+		c.release()
+		if c = d.tenants.leave(t, wasStuck); c == nil {
+			return
+		}
+		// What waits was resolved in vain by now: the descriptor may be another's.
+		for tgt = c.again(); tgt == nil; tgt = c.again() {
+			c.pass()
+			c.release()
+			if c = d.tenants.leave(t, false); c == nil {
+				return
+			}
+		}
+	}
+}
+
+// again resolves a call once more.
+func (c *call) again() target {
+	c.release()
+	return c.resolve()
+}
+
+// release gives the view of the thread back.
+func (c *call) release() {
+	if c.thread != nil {
+		c.door.threads.put(c.thread)
+		c.thread = nil
+	}
+}
+
+// refuse answers without touching the caller's memory.
+func (c *call) refuse(tgt target, err error) {
+	if n, ok := tgt.(*heapnodes.Node); ok {
+		n.Refused(c, err)
+	}
+	c.answer(err)
+	c.release()
+}
+
+// watch answers calls whose caller's memory does not.
+func (d *Door) watch() {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-d.done:
+			return
+		case <-t.C:
+		}
+		for _, r := range d.crew() {
+			active := r.call.Load()
+			if active == nil {
+				continue
+			}
+			since := active.call.waiting.Load()
+			if since == 0 || time.Since(d.opened)-time.Duration(since) < patience || !r.call.CompareAndSwap(active, nil) {
+				continue
+			}
+			d.giveUp(active)
+		}
+	}
+}
+
+func (d *Door) giveUp(a *activeCall) {
+	err := fmt.Errorf("%w (%v)", heapnodes.ErrSlow, patience)
+	if n, ok := a.target.(*heapnodes.Node); ok {
+		n.Refused(a.call, err)
+	}
+	a.call.answer(err)
+	for _, c := range d.tenants.giveUp(a.tenant) {
+		if tgt := c.again(); tgt != nil {
+			c.refuse(tgt, heapnodes.ErrBusy)
+		} else {
+			c.pass()
+			c.release()
+		}
+	}
+}
+
+func (d *Door) crew() []*receiver {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]*receiver, 0, len(d.receivers))
+	for r := range d.receivers {
+		all = append(all, r)
+	}
+	return all
+}
+
+// hangUp waits for the end of all users of the filter: timeout in milliseconds, -1 for ever.
+func hangUp(listener, timeout int) bool {
+	fds := []unix.PollFd{{Fd: int32(listener)}}
+	n, err := unix.Poll(fds, timeout)
+	return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+}
+
+// awaitHangUp ends the door. Before Linux 6.11 a receiver does not notice by itself that nobody can call any more, so each is
+// interrupted until it has seen hungUp. Receivers that are stuck in a caller's memory are left behind: those callers are dead or
+// about to be, and the server's end takes them along.
+func (d *Door) awaitHangUp() {
+	for !hangUp(d.listener, -1) {
+	}
+	d.hungUp.Store(true)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		crew := d.crew()
+		if len(crew) == 0 {
+			break
+		}
+		for _, r := range crew {
+			d.interrupt(r)
+		}
+	}
+	d.threads.close()
+	sys.Close(d.listener)
+	close(d.done)
+}
+
+// interrupt makes a receiver's wait return EINTR. SIGURG is the signal that the Go runtime uses for itself and ignores when it
+// comes unasked.
+func (d *Door) interrupt(r *receiver) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, there := d.receivers[r]; there && r.tid != 0 {
+		_ = unix.Tgkill(os.Getpid(), r.tid, unix.SIGURG)
+	}
+}

@@ -1,0 +1,88 @@
+package seccomp
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+
+	"github.com/heapfs/heapfs/heapnodes"
+	"github.com/heapfs/heapfs/internal/sys"
+	"github.com/heapfs/heapfs/uapi"
+)
+
+// target is what a call is made on.
+type target interface {
+	Ioctl(ctx context.Context, c heapnodes.Caller, cmd uapi.Cmd, arg uint64) error
+}
+
+// resolve fills in the thread of a call and finds what its descriptor is: nil if it is none of ours, or if the caller is out of
+// sight. Nothing here touches the caller's memory or waits for anybody.
+func (c *call) resolve() target {
+	d := c.door
+	// Thread 0 is one that this pid namespace can't see.
+	if c.notif.TID == 0 {
+		return nil
+	}
+	fd := "fd/" + strconv.FormatUint(uint64(uint32(c.notif.Args[0])), 10)
+	var id sys.FileID
+	for {
+		t, kept, err := d.threads.take(int(c.notif.TID))
+		if err != nil {
+			return nil
+		}
+		if id, err = sys.StatAt(t.dir, fd); err == nil {
+			c.thread = t
+			break
+		}
+		t.close()
+		if !kept {
+			return nil // no such descriptor: the kernel says EBADF
+		}
+	}
+	tgt := d.find(c, id)
+	if tgt == nil || c.isPath(fd) {
+		return nil
+	}
+	c.id = heapnodes.Identity{PID: c.thread.tgid, TID: c.thread.tid, UID: c.thread.uid(), Comm: c.thread.name()}
+	return tgt
+}
+
+func (d *Door) find(c *call, id sys.FileID) target {
+	if n := d.cfg.Node(id); n != nil {
+		return n
+	}
+	if b := d.cfg.Heaps.Buffer(id); b != nil {
+		return b
+	}
+	if c.cmd().Type() == uapi.SyncMagic {
+		link, fdinfo, err := c.Describe(int32(uint32(c.notif.Args[0])))
+		if err != nil {
+			return nil
+		}
+		if s := d.cfg.Heaps.SyncFile(link, fdinfo); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// isPath is whether the descriptor is an O_PATH one, on which no ioctl works. Its link shows no access; an open with access mode 3
+// shows none either, so then the flags tell.
+func (c *call) isPath(fd string) bool {
+	mode, err := sys.LinkMode(c.thread.dir, fd)
+	if err != nil || mode&0o600 != 0 {
+		return false
+	}
+	var buf [512]byte
+	n, err := sys.ReadAt(c.thread.dir, "fdinfo"+fd[len("fd"):], buf[:])
+	if err != nil {
+		return false
+	}
+	_, after, _ := bytes.Cut(buf[:n], []byte("flags:\t"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	flags, err := strconv.ParseUint(string(line), 8, 64)
+	return err == nil && flags&oPath != 0
+}
+
+func (c *call) cmd() uapi.Cmd { return uapi.Cmd(uint32(c.notif.Args[1])) }
+func (c *call) arg() uint64   { return c.notif.Args[2] }
