@@ -1,0 +1,138 @@
+package fs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/heapfs/heapfs/heapnodes"
+	"github.com/heapfs/heapfs/uapi"
+)
+
+// node is a heap node. It is a regular file: FUSE never sees the open of a character device, the kernel takes that to a driver.
+type node struct {
+	fs.Inode
+	tree *Tree
+	heap *heapnodes.Node
+}
+
+var (
+	_ fs.NodeGetattrer = (*node)(nil)
+	_ fs.NodeOpener    = (*node)(nil)
+	_ fs.NodeReader    = (*node)(nil)
+	_ fs.NodeWriter    = (*node)(nil)
+	_ fs.NodeIoctler   = (*node)(nil)
+	_ fs.NodeSetattrer = (*node)(nil)
+)
+
+func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.attr(out)
+	return fs.OK
+}
+
+func (n *node) attr(out *fuse.AttrOut) {
+	owner := n.tree.owner
+	if n.heap.UID >= 0 {
+		owner.UID = uint32(n.heap.UID)
+	}
+	if n.heap.GID >= 0 {
+		owner.GID = uint32(n.heap.GID)
+	}
+	n.tree.attr(&out.Attr, fuse.S_IFREG|n.heap.Mode, owner)
+	out.SetTimeout(keep)
+}
+
+// Setattr changes nothing. A kernel's node can be opened with O_TRUNC and touched by its owner, so that much succeeds; mode and
+// owner are the board's.
+func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if in.Valid&(fuse.FATTR_MODE|fuse.FATTR_UID|fuse.FATTR_GID) != 0 {
+		return syscall.EPERM
+	}
+	n.attr(out)
+	return fs.OK
+}
+
+// Open takes any access mode: each may allocate. A stream has no position (lseek: ESPIPE, as nonseekable_open gives); direct I/O
+// keeps shared mappings out (mmap: ENODEV) and brings reads and writes here.
+func (n *node) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NONSEEKABLE, fs.OK
+}
+
+// Read is EINVAL: the kernel's node has no read operation.
+func (n *node) Read(context.Context, fs.FileHandle, []byte, int64) (fuse.ReadResult, syscall.Errno) {
+	return nil, syscall.EINVAL
+}
+
+// Write is EINVAL: the kernel's node has no write operation.
+func (n *node) Write(context.Context, fs.FileHandle, []byte, int64) (uint32, syscall.Errno) {
+	return 0, syscall.EINVAL
+}
+
+// Ioctl is a call that no filter trapped: a number from 1, or number 0 of a type that is not ours.
+func (n *node) Ioctl(ctx context.Context, _ fs.FileHandle, cmd uint32, arg uint64, input, output []byte) (int32, syscall.Errno) {
+	// The reply's buffer is a recycled one.
+	clear(output)
+	c := &caller{arg: arg, in: input, out: output, id: identity(ctx)}
+	if errno := heapnodes.Errno(n.heap.Ioctl(ctx, c, uapi.Cmd(cmd), arg)); errno != 0 {
+		// The payload reaches the caller only beside a success of FUSE's own; the result is what ioctl returns.
+		return -int32(errno), fs.OK
+	}
+	return 0, fs.OK
+}
+
+// caller is a FUSE ioctl: the kernel has copied the argument in and will copy it out.
+type caller struct {
+	arg     uint64
+	in, out []byte
+	id      heapnodes.Identity
+}
+
+var _ heapnodes.Caller = (*caller)(nil)
+
+func (c *caller) Door() string                 { return "fuse" }
+func (c *caller) Identity() heapnodes.Identity { return c.id }
+
+func (c *caller) Read(p []byte, addr uint64) error {
+	if addr != c.arg || len(p) > len(c.in) {
+		return heapnodes.ErrFault
+	}
+	copy(p, c.in)
+	return nil
+}
+
+func (c *caller) Write(p []byte, addr uint64) error {
+	off := addr - c.arg
+	if off > uint64(len(c.out)) || uint64(len(p)) > uint64(len(c.out))-off {
+		return heapnodes.ErrFault
+	}
+	copy(c.out[off:], p)
+	return nil
+}
+
+// Install can't: a FUSE reply carries bytes only.
+func (c *caller) Install(int, bool) (int, error) {
+	return -1, fmt.Errorf("%w: no filter trapped the command", heapnodes.ErrNoInstaller)
+}
+
+func (c *caller) Describe(fd int32) (string, []byte, error) {
+	return "", nil, fmt.Errorf("%w %d", heapnodes.ErrBadFD, fd)
+}
+
+// identity reads the caller of a FUSE request; its pid is a thread's.
+func identity(ctx context.Context) heapnodes.Identity {
+	who, ok := fuse.FromContext(ctx)
+	if !ok {
+		return heapnodes.Identity{UID: -1}
+	}
+	id := heapnodes.Identity{PID: int(who.Pid), TID: int(who.Pid), UID: int(who.Uid)}
+	if comm, err := os.ReadFile("/proc/" + strconv.Itoa(id.TID) + "/comm"); err == nil {
+		id.Comm = strings.TrimSuffix(string(comm), "\n")
+	}
+	return id
+}

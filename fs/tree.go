@@ -1,0 +1,100 @@
+package fs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/heapfs/heapfs/heapnodes"
+)
+
+const (
+	// rootIno is the directory's inode number; the nodes follow in the board's order.
+	rootIno = 1
+
+	// keep is how long the kernel may answer from its cache. Nothing in the tree ever changes.
+	keep = time.Hour
+
+	dirMode = 0o755
+)
+
+// Owner is whose the nodes are, when the board does not say.
+type Owner struct{ UID, GID uint32 }
+
+// Tree is the heap directory of an instance: the heap nodes and nothing else, for listing and for look-up. Clients that iterate
+// the directory take every entry for a heap.
+type Tree struct {
+	fs.Inode
+	nodes []*heapnodes.Node
+	owner Owner
+	made  time.Time
+}
+
+var (
+	_ fs.NodeOnAdder   = (*Tree)(nil)
+	_ fs.NodeGetattrer = (*Tree)(nil)
+)
+
+// NewTree makes the directory of nodes.
+func NewTree(nodes []*heapnodes.Node, owner Owner) *Tree {
+	return &Tree{nodes: nodes, owner: owner, made: time.Now()}
+}
+
+// NodeByIno is the node of an inode of this tree's file system, or nil.
+func (t *Tree) NodeByIno(ino uint64) *heapnodes.Node {
+	if i := ino - rootIno - 1; ino > rootIno && i < uint64(len(t.nodes)) {
+		return t.nodes[i]
+	}
+	return nil
+}
+
+// OnAdd fills the directory.
+func (t *Tree) OnAdd(ctx context.Context) {
+	for i, n := range t.nodes {
+		child := t.NewPersistentInode(ctx, &node{tree: t, heap: n}, fs.StableAttr{Mode: fuse.S_IFREG, Ino: rootIno + 1 + uint64(i)})
+		t.AddChild(n.Name, child, false)
+	}
+}
+
+// Getattr of the directory.
+func (t *Tree) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	t.attr(&out.Attr, fuse.S_IFDIR|dirMode, t.owner)
+	out.Nlink = 2
+	out.SetTimeout(keep)
+	return fs.OK
+}
+
+func (t *Tree) attr(a *fuse.Attr, mode uint32, owner Owner) {
+	a.Mode = mode
+	a.Nlink = 1
+	a.Owner = fuse.Owner{Uid: owner.UID, Gid: owner.GID}
+	a.SetTimes(&t.made, &t.made, &t.made)
+}
+
+// Serve answers the file system on the open /dev/fuse descriptor fd, which belongs to it from now on, once the kernel's first
+// request is answered. It returns when that is done; done is closed when the file system is unmounted everywhere.
+func Serve(fd int, t *Tree) (done <-chan struct{}, err error) {
+	timeout := keep
+	raw := fs.NewNodeFS(t, &fs.Options{
+		EntryTimeout: &timeout, AttrTimeout: &timeout, NegativeTimeout: &timeout,
+		RootStableAttr: &fs.StableAttr{Ino: rootIno},
+	})
+	server, err := fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
+		Name: "heapfs", DisableXAttrs: true, DisableReadDirPlus: true,
+		Logger: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("FUSE: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		server.Serve()
+	}()
+	return ended, nil
+}
