@@ -1,0 +1,128 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/doctor"
+	"github.com/heapfs/heapfs/internal/sys"
+)
+
+const (
+	devDir  = "/dev"
+	heapDir = "/dev/dma_heap"
+
+	// hostDev is where the private /dev keeps the host's whole one. Only ptmx needs it: opening it looks for "pts" beside the
+	// file that was opened, and a file that is bound alone has nothing beside it.
+	hostDev = "/dev/.heapfs"
+)
+
+// privateDev puts a /dev of our own over the host's that has everything of it and the empty heap directory. Where the host has a
+// heap directory, nothing is to be made: it is mounted over.
+//
+// The directory is a tmpfs of mode 0755: with a sticky one the kernel refuses `> /dev/null` (fs.protected_regular).
+func privateDev() error {
+	if st, err := os.Stat(heapDir); err == nil && st.IsDir() {
+		return nil
+	}
+	host, err := sys.OpenDir(devDir)
+	if err != nil {
+		return err
+	}
+	defer sys.Close(host)
+	entries, err := os.ReadDir(devDir)
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("heapfs-dev", devDir, "tmpfs", unix.MS_NOSUID, "mode=0755,size=1m"); err != nil {
+		return &os.PathError{Op: "mount tmpfs", Path: devDir, Err: err}
+	}
+	if err := os.Mkdir(hostDev, 0o755); err != nil {
+		return err
+	}
+	if err := bindAt(host, "", hostDev); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		// An entry may go away meanwhile.
+		if err := copyEntry(host, e); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Mkdir(heapDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// copyEntry makes one entry of the host's /dev appear in ours.
+func copyEntry(host int, e fs.DirEntry) error {
+	name := e.Name()
+	target := filepath.Join(devDir, name)
+	switch {
+	case target == hostDev || target == heapDir:
+		return nil
+	case e.Type()&fs.ModeSymlink != 0:
+		to, err := os.Readlink(filepath.Join(sys.FDPath(host), name))
+		if err != nil {
+			return err
+		}
+		return os.Symlink(to, target)
+	case name == "ptmx":
+		return os.Symlink(filepath.Join(filepath.Base(hostDev), name), target)
+	case e.IsDir():
+		if err := os.Mkdir(target, 0o755); err != nil {
+			return err
+		}
+	default:
+		f, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return bindAt(host, name, target)
+}
+
+// bindAt mounts name of directory host, with all that is mounted below it, on target.
+func bindAt(host int, name, target string) error {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW)
+	if name == "" {
+		flags |= unix.AT_EMPTY_PATH
+	}
+	tree, err := unix.OpenTree(host, name, flags)
+	if err != nil {
+		return &os.PathError{Op: "open_tree", Path: filepath.Join(devDir, name), Err: err}
+	}
+	defer sys.Close(tree)
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return &os.PathError{Op: "move_mount", Path: target, Err: err}
+	}
+	return nil
+}
+
+// openFUSE opens the kernel's FUSE device. It must happen in the user namespace of the mount.
+func openFUSE() (int, error) {
+	const path = "/dev/fuse"
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		return fd, nil
+	}
+	return -1, hint(&os.PathError{Op: "open", Path: path, Err: err}, doctor.ExplainFuseDevice(err))
+}
+
+// mountHeaps mounts the file system behind fuse on the heap directory.
+func mountHeaps(fuse, uid, gid int) error {
+	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,default_permissions,allow_other", fuse, uid, gid)
+	if err := unix.Mount("heapfs", heapDir, "fuse.heapfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, data); err != nil {
+		return &os.PathError{Op: "mount fuse", Path: heapDir, Err: err}
+	}
+	return nil
+}

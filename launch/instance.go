@@ -1,0 +1,120 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/backing"
+	"github.com/heapfs/heapfs/control"
+	"github.com/heapfs/heapfs/heapnodes"
+	"github.com/heapfs/heapfs/heapnodes/events"
+)
+
+// instance is a running heapfs: heaps, events, control socket.
+type instance struct {
+	plan    *plan
+	started time.Time
+	events  *events.Stream
+	memfds  *backing.Memfds
+	sync    *backing.SyncFiles
+	heaps   *heapnodes.Heaps
+
+	stopControl context.CancelFunc
+	control     sync.WaitGroup
+}
+
+// exporter gives heapnodes the files that backing makes.
+type exporter struct{ *backing.Memfds }
+
+var _ heapnodes.Exporter = exporter{}
+
+// Export makes a buffer's file.
+func (e exporter) Export(size uint64, accMode int, cpu bool, gone func()) (heapnodes.Export, error) {
+	f, err := e.New(size, accMode, cpu, gone)
+	if err != nil {
+		return nil, err // not f: a nil pointer in an interface is not nil
+	}
+	return f, nil
+}
+
+func newInstance(p *plan) (*instance, error) {
+	in := &instance{plan: p, started: time.Now(), events: events.NewStream(events.Config{Instance: fmt.Sprint(p.Front)})}
+	if p.Events >= 0 {
+		in.events.AddSink(os.NewFile(uintptr(p.Events), "events"))
+	}
+	var err error
+	if in.memfds, err = backing.NewMemfds(); err != nil {
+		return nil, err
+	}
+	if in.sync, err = backing.NewSyncFiles(); err != nil {
+		return nil, err
+	}
+	faults := make([]heapnodes.Fault, len(p.Faults))
+	for i, spec := range p.Faults {
+		if faults[i], err = heapnodes.ParseFault(spec); err != nil {
+			return nil, err
+		}
+	}
+	in.heaps, err = heapnodes.New(heapnodes.Config{
+		Nodes: p.Nodes, Pools: p.Pools, Faults: faults, Exporter: exporter{in.memfds}, Sync: in.sync, Events: in.events,
+		CopyOutOnError: copiesOutOnError(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.Socket != "" {
+		if err := in.serveControl(); err != nil {
+			return nil, err
+		}
+	}
+	in.events.Emit(events.Event{Event: events.Start, Reason: fmt.Sprintf("board %s, export %s", p.Board, p.Export)})
+	return in, nil
+}
+
+func (in *instance) serveControl() error {
+	ln, err := control.Listen(in.plan.Socket)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	in.stopControl = stop
+	in.control.Go(func() {
+		if err := control.Serve(ctx, ln, in); err != nil {
+			slog.Error("the control socket ended", "error", err)
+		}
+	})
+	return nil
+}
+
+// end closes the account: every free event, then exit, then the socket.
+func (in *instance) end(reason string) {
+	in.heaps.Close()
+	in.events.Emit(events.Event{Event: events.Exit, Reason: reason})
+	in.events.Close()
+	if in.stopControl != nil {
+		in.stopControl()
+		in.control.Wait()
+	}
+	if err := in.events.SinkErr(); err != nil {
+		slog.Error("events are missing in the file", "error", err)
+	}
+}
+
+// copiesOutOnError is what the running kernel's heaps do: up to 6.18 the argument is copied out after a failure too.
+func copiesOutOnError() bool {
+	var uts unix.Utsname
+	var major, minor int
+	if err := unix.Uname(&uts); err != nil {
+		return false
+	}
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major < 6 || major == 6 && minor <= 18
+}

@@ -1,0 +1,190 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/deliver/seccomp"
+	"github.com/heapfs/heapfs/doctor"
+	"github.com/heapfs/heapfs/internal/sys"
+)
+
+// stageMain is the process that becomes CMD. It returns only if it could not.
+func stageMain(p *plan) {
+	// Credentials, filter and execve are this thread's.
+	runtime.LockOSThread()
+	server := channel{p.Sock}
+	unix.CloseOnExec(p.Sock)
+	unix.CloseOnExec(p.Self)
+	err := become(p, server)
+	e := failure(err)
+	if err := server.send(message{Kind: msgFailed, Code: e.Code, Text: e.Error()}, -1); err != nil {
+		fmt.Fprintln(os.Stderr, "heapfs:", e)
+	}
+	os.Exit(e.Code)
+}
+
+func become(p *plan, server channel) error {
+	listener, err := trap(p.UserNamespace)
+	if err != nil {
+		return err
+	}
+	fuse, err := openFUSE()
+	if err != nil {
+		return err
+	}
+	if err := mountAll(p, fuse); err != nil {
+		return hint(err, doctor.ExplainUserNamespace(err))
+	}
+	if err := server.send(message{Kind: msgMounted}, fuse); err != nil {
+		return err
+	}
+	sys.Close(fuse)
+	if _, err := server.expect(msgGo); err != nil {
+		return fmt.Errorf("wait for the server: %w", err)
+	}
+	dir, err := sys.StatAt(unix.AT_FDCWD, heapDir)
+	if err != nil {
+		return &os.PathError{Op: "stat", Path: heapDir, Err: err}
+	}
+	if err := dropPrivileges(p); err != nil {
+		return err
+	}
+	if err := server.send(message{Kind: msgTrapped, Dir: dir}, listener); err != nil {
+		return err
+	}
+	sys.Close(listener)
+	if _, err := server.expect(msgGo); err != nil {
+		return fmt.Errorf("wait for the server: %w", err)
+	}
+	if p.Socket != "" {
+		if err := os.Setenv("HEAPFS_SOCKET", p.Socket); err != nil {
+			return err
+		}
+	}
+	return execute(p.Args)
+}
+
+// mountAll makes what CMD sees at /dev.
+func mountAll(p *plan, fuse int) error {
+	// What is mounted on the host later shall be seen here, and nothing of ours there.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return &os.PathError{Op: "mount --make-rslave", Path: "/", Err: err}
+	}
+	if err := privateDev(); err != nil {
+		return fmt.Errorf("private /dev: %w", err)
+	}
+	return mountHeaps(fuse, p.UID, p.GID)
+}
+
+// trap installs the filter on this thread. It comes first: what makes it fail is nothing that the mounts would tell better.
+func trap(noNewPrivs bool) (int, error) {
+	if noNewPrivs {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return -1, os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", err)
+		}
+	}
+	filter, err := seccomp.Filter()
+	if err != nil {
+		return -1, err
+	}
+	listener, err := sys.InstallListener(filter)
+	if err != nil {
+		return -1, hint(err, doctor.ExplainListener(err))
+	}
+	return listener, nil
+}
+
+// dropPrivileges leaves CMD with what its user has outside.
+func dropPrivileges(p *plan) error {
+	if p.Switch {
+		if err := unix.Setgroups(p.Groups); err != nil {
+			return os.NewSyscallError("setgroups", err)
+		}
+		if err := unix.Setresgid(p.GID, p.GID, p.GID); err != nil {
+			return os.NewSyscallError("setresgid", err)
+		}
+		if err := unix.Setresuid(p.UID, p.UID, p.UID); err != nil {
+			return os.NewSyscallError("setresuid", err)
+		}
+	}
+	if !p.UserNamespace {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl PR_CAP_AMBIENT_CLEAR_ALL", err)
+	}
+	none := [2]unix.CapUserData{}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		return os.NewSyscallError("capset", err)
+	}
+	return nil
+}
+
+// execute turns this process into CMD, found as execvp(3) does.
+func execute(args []string) error {
+	paths, err := candidates(args[0])
+	if err != nil {
+		return err
+	}
+	// The errno of a file that is there but can't be executed tells more than that of one that is not there.
+	var denied error
+	for _, path := range paths {
+		err := syscall.Exec(path, args, os.Environ())
+		switch {
+		case errors.Is(err, unix.ENOEXEC):
+			// A script without an interpreter's name is the shell's, as for execvp.
+			err = syscall.Exec("/bin/sh", slices.Concat([]string{"sh", path}, args[1:]), os.Environ())
+			return &Error{CodeNotExecutable, &os.PathError{Op: "execute", Path: path, Err: err}}
+		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+			if _, serr := os.Stat(path); serr == nil && denied == nil {
+				denied = hint(&os.PathError{Op: "execute", Path: path, Err: err}, "the file is there, its interpreter or loader is not")
+			}
+		default:
+			if denied == nil {
+				denied = &os.PathError{Op: "execute", Path: path, Err: err}
+			}
+		}
+	}
+	if denied != nil {
+		return &Error{CodeNotExecutable, denied}
+	}
+	if strings.Contains(args[0], "/") {
+		return &Error{CodeNotFound, &os.PathError{Op: "execute", Path: args[0], Err: unix.ENOENT}}
+	}
+	return &Error{CodeNotFound, fmt.Errorf("execute %s: not found in $PATH", args[0])}
+}
+
+func candidates(name string) ([]string, error) {
+	if name == "" {
+		return nil, &Error{CodeNotFound, errors.New("execute: the command's name is empty")}
+	}
+	if strings.Contains(name, "/") {
+		return []string{name}, nil
+	}
+	path, ok := os.LookupEnv("PATH")
+	if !ok {
+		path = "/usr/local/bin:/usr/bin:/bin"
+	}
+	var all []string
+	for _, dir := range filepath.SplitList(path) {
+		if dir == "" {
+			dir = "."
+		}
+		if candidate := filepath.Join(dir, name); strings.Contains(candidate, "/") {
+			all = append(all, candidate)
+		} else {
+			all = append(all, "./"+candidate)
+		}
+	}
+	return all, nil
+}
