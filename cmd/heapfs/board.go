@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/heapfs/heapfs/devices/board"
+)
+
+func newBoardCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "board",
+		Short: "List, show and check board profiles",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newBoardListCommand(), newBoardShowCommand(), newBoardCheckCommand())
+	return cmd
+}
+
+func newBoardListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "Print the names of the built-in boards, one a line",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, name := range board.Builtins() {
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), name); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// shownBoard is the answer of `board show --json`: the board as declared, and
+// what follows from it.
+type shownBoard struct {
+	*board.Board
+	Nodes  []board.Node     `json:"nodes"`
+	Placed []board.PoolSpec `json:"placed_pools"`
+}
+
+func newBoardShowCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Print a board (built-in name or file) as YAML, or as JSON with its nodes and placed pools",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := board.Load(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return showBoardJSON(cmd, b)
+			}
+			source, err := board.Source(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(source)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON: sizes and addresses in bytes, resolved nodes and placed pools included")
+	return cmd
+}
+
+func showBoardJSON(cmd *cobra.Command, b *board.Board) error {
+	nodes, err := b.Nodes()
+	if err != nil {
+		return err
+	}
+	placed, err := b.PoolSpecs()
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetIndent("", "  ")
+	return enc.Encode(shownBoard{b, nodes, placed})
+}
+
+func newBoardCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a board file: every error with line and column, one a line",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// An argument of check is a file whatever its name looks like.
+			b, err := board.LoadFile(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%d heaps, %d devices)\n", args[0], len(b.Heaps), len(b.Devices))
+			return err
+		},
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/heapfs/heapfs/control"
+)
+
+func newEventsCommand() *cobra.Command {
+	var socket string
+	var follow bool
+	var from uint64
+	cmd := &cobra.Command{
+		Use:   "events [--socket S] [--from N] [--follow=false]",
+		Short: "Print the events of a running instance as JSON lines",
+		Long: `events prints the events of a running instance, one JSON object on each line: first
+those that the instance still keeps, then each as it happens, until the instance ends.
+A reader that is too slow loses events and gets a line of kind "lost" that says how many;
+heapfs run --events FILE loses none.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := control.Find(socket)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			lines, err := client.Events(cmd.Context(), from, follow)
+			if err != nil {
+				return err
+			}
+			defer lines.Close()
+			err = copyLines(cmd.OutOrStdout(), lines)
+			switch {
+			case cmd.Context().Err() != nil:
+				return nil // interrupted, which is how one ends to follow
+			case errors.Is(err, io.ErrUnexpectedEOF):
+				return fmt.Errorf("instance at %s: killed before its last event; buffers whose mappings are alive stay valid", client.Path())
+			}
+			return err
+		},
+	}
+	addSocketFlag(cmd, &socket)
+	cmd.Flags().BoolVar(&follow, "follow", true, "go on until the instance ends")
+	cmd.Flags().Uint64Var(&from, "from", 0, "first `number` (seq) to print; 0 for all that are kept")
+	cmd.Flags().Bool("json", true, "events are always JSON lines")
+	return cmd
+}
+
+// copyLines copies whole lines, each as soon as it is there. Half a line at
+// the end is dropped, as it is no event, and is io.ErrUnexpectedEOF.
+func copyLines(w io.Writer, r io.Reader) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return io.ErrUnexpectedEOF
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+}
