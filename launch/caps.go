@@ -7,7 +7,8 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// serverCaps are what the server of a privileged user needs after its start: to look into callers of any user.
+// serverCaps are what the server needs after its start: to look into callers of any user (of its user namespace), those that
+// are not dumpable too.
 var serverCaps = []cap.Value{cap.SYS_PTRACE, cap.DAC_READ_SEARCH}
 
 // keepCaps gives up every capability but those in keep, in all threads.
@@ -36,5 +37,6 @@ func mayMount() bool {
 	return err == nil && ok
 }
 
-// ambientCaps let an ordinary user's stage mount in its own user namespace; execve would take them from a user who is not root.
-var ambientCaps = []uintptr{unix.CAP_SYS_ADMIN}
+// ambientCaps are what server and stage of an ordinary user have in their user namespace; execve would take them from a user who
+// is not root. The stage mounts and gives up both, the server keeps what serverCaps says.
+var ambientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE}

@@ -35,6 +35,12 @@ func privateDev() error {
 		return err
 	}
 	defer sys.Close(host)
+	// Cloned while nothing of ours lies over it.
+	whole, err := cloneTree(host, "")
+	if err != nil {
+		return err
+	}
+	defer sys.Close(whole)
 	entries, err := os.ReadDir(devDir)
 	if err != nil {
 		return err
@@ -45,7 +51,7 @@ func privateDev() error {
 	if err := os.Mkdir(hostDev, 0o755); err != nil {
 		return err
 	}
-	if err := bindAt(host, "", hostDev); err != nil {
+	if err := attachTree(whole, hostDev); err != nil {
 		return err
 	}
 	for _, e := range entries {
@@ -93,15 +99,29 @@ func copyEntry(host int, e fs.DirEntry) error {
 
 // bindAt mounts name of directory host, with all that is mounted below it, on target.
 func bindAt(host int, name, target string) error {
+	tree, err := cloneTree(host, name)
+	if err != nil {
+		return err
+	}
+	defer sys.Close(tree)
+	return attachTree(tree, target)
+}
+
+// cloneTree makes a detached copy of the mounts at name of directory host, or at the directory itself. The descriptor is the
+// caller's; if it is closed before it is attached, the copy is gone.
+func cloneTree(host int, name string) (int, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW)
 	if name == "" {
 		flags |= unix.AT_EMPTY_PATH
 	}
 	tree, err := unix.OpenTree(host, name, flags)
 	if err != nil {
-		return &os.PathError{Op: "open_tree", Path: filepath.Join(devDir, name), Err: err}
+		return -1, &os.PathError{Op: "open_tree", Path: filepath.Join(devDir, name), Err: err}
 	}
-	defer sys.Close(tree)
+	return tree, nil
+}
+
+func attachTree(tree int, target string) error {
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return &os.PathError{Op: "move_mount", Path: target, Err: err}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/heapfs/heapfs/control"
 	"github.com/heapfs/heapfs/devices/board"
+	"github.com/heapfs/heapfs/doctor"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
@@ -210,13 +211,27 @@ func (f *front) startServer(p *plan, sock channel, events *os.File) error {
 		}
 	}
 	// A group of its own: what the terminal sends is for CMD.
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if p.UserNamespace {
+		// The server is in it, too: FUSE gives nothing to a process outside of the mount's user namespace, its own server
+		// included, and then no caller's descriptor could be told for a heap node.
+		attr.Cloneflags = unix.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: p.UID, HostID: p.UID, Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: p.GID, HostID: p.GID, Size: 1}}
+		attr.AmbientCaps = ambientCaps
+	}
 	f.server, err = syscall.ForkExec(ownPath(), []string{serverName, strconv.Itoa(p.Self)}, &syscall.ProcAttr{
-		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attr,
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case p.UserNamespace:
+		// Where a security module lets the namespace be made but takes its capabilities, it is the ambient one that fails.
+		return hint(fmt.Errorf("new user namespace: %w", err), doctor.ExplainUserNamespace(err))
+	default:
 		return fmt.Errorf("start the server: %w", os.NewSyscallError("execve", err))
 	}
-	return nil
 }
 
 // wait sees CMD through to its end.

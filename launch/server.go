@@ -116,18 +116,11 @@ func (s *server) fork(sock channel) error {
 		return os.NewSyscallError("fcntl F_SETFD", err)
 	}
 	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Setpgid: true, Pgid: s.plan.Group}
-	if s.plan.UserNamespace {
-		attr.Cloneflags |= unix.CLONE_NEWUSER
-		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: s.plan.UID, HostID: s.plan.UID, Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: s.plan.GID, HostID: s.plan.GID, Size: 1}}
-		attr.AmbientCaps = ambientCaps
-	}
 	s.cmd, err = syscall.ForkExec(ownPath(), []string{stageName, strconv.Itoa(stagePlan.Self)}, &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attr,
 	})
 	if err != nil {
-		// Where a security module lets the namespace be made but takes its capabilities, it is the ambient one that fails.
-		return hint(fmt.Errorf("new namespaces for CMD: %w", err), doctor.ExplainUserNamespace(err))
+		return hint(fmt.Errorf("new mount namespace: %w", err), doctor.ExplainUserNamespace(err))
 	}
 	return nil
 }
@@ -194,10 +187,8 @@ func (s *server) next(stage channel, kind string) (message, error) {
 // detach lets go of what is CMD's: whoever reads CMD's output to its end must not have to wait for us. Privileges that only the
 // start needed go too.
 func (s *server) detach() {
-	if !s.plan.UserNamespace {
-		if err := keepCaps(serverCaps); err != nil {
-			slog.Warn("more privileges than needed", "error", err)
-		}
+	if err := keepCaps(serverCaps); err != nil {
+		slog.Warn("more privileges than needed", "error", err)
 	}
 	for _, fd := range s.inherited {
 		sys.Close(fd)

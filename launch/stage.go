@@ -65,7 +65,8 @@ func become(p *plan, server channel) error {
 	if _, err := server.expect(msgGo); err != nil {
 		return fmt.Errorf("wait for the server: %w", err)
 	}
-	if p.Socket != "" {
+	// Another user could not use the socket.
+	if p.Socket != "" && !p.Switch {
 		if err := os.Setenv("HEAPFS_SOCKET", p.Socket); err != nil {
 			return err
 		}

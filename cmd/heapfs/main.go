@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,8 +34,7 @@ func (e *exitError) Unwrap() error { return e.err }
 func main() {
 	launch.MaybeChild()
 	doctor.MaybeChild()
-	maybeDemoClient()
-	err := newRootCommand().Execute()
+	err := newRootCommand().ExecuteContext(context.Background())
 	if err == nil {
 		return
 	}
@@ -82,7 +82,7 @@ Unmodified programs open the nodes, allocate, map, sync and share buffers, on ma
 	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what is decided")
 	root.PersistentFlags().StringVar(&level, "log-level", "", "debug, info, warn (as without) or error")
 	root.AddCommand(
-		newRunCommand(), newDemoCommand(), newDoctorCommand(), newBoardCommand(),
+		newRunCommand(), newDemoCommand(), newDemoClientCommand(), newDoctorCommand(), newBoardCommand(),
 		newLsCommand(), newBuffersCommand(), newEventsCommand(), newVersionCommand(),
 	)
 	return root
