@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/internal/sys"
+	"github.com/heapfs/heapfs/uapi"
 )
 
 const (
@@ -18,49 +20,116 @@ const (
 	linkEpoll    = "anon_inode:[eventpoll]"
 )
 
-// SyncFiles makes stand-ins for sync files whose fence has signalled: epoll sets that hold one descriptor which is always ready.
+// SyncFiles makes stand-ins for sync files whose fence has signalled: epoll sets that hold a descriptor which is always ready.
 // Such a set polls as readable and not as writable, refuses read, write and mmap, and nobody who holds it can change that: as
-// a sync file. (An eventfd can be drained by read, a memfd can't be added to an epoll set.) A random number in the set's data,
-// which the kernel shows in fdinfo, tells ours from others.
+// a sync file. (An eventfd can be drained by read, a memfd can't be added to an epoll set.)
+//
+// What the server has to know of a stand-in is in the set's data, which the kernel shows in fdinfo, so that there is no account
+// to keep: a random number tells ours from other sets, and the name stands behind it, 8 bytes an entry.
 type SyncFiles struct {
-	ready     int // the descriptor that is always ready
+	ready     int              // the descriptor that is always ready
+	letters   [nameEntries]int // duplicates of it, to be further entries of a set
 	cookie    uint64
 	signalled uint64
 }
 
-// NewSyncFiles takes one descriptor of the process, until Close.
+// nameEntries is how many entries of 8 bytes hold a name.
+const nameEntries = uapi.SyncNameLen / 8
+
+// NewSyncFiles takes a few descriptors of the process, until Close.
 func NewSyncFiles() (*SyncFiles, error) {
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
+	s := &SyncFiles{ready: -1, letters: [nameEntries]int{-1, -1, -1, -1}}
+	if err := s.open(); err != nil {
+		s.Close()
 		return nil, fmt.Errorf("sync files: %w", err)
 	}
-	ready, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, os.NewSyscallError("eventfd2", err)
+	return s, nil
+}
+
+func (s *SyncFiles) open() (err error) {
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return err
+	}
+	s.cookie = binary.LittleEndian.Uint64(random[:])
+	if s.ready, err = unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("eventfd2", err)
+	}
+	for i := range s.letters {
+		if s.letters[i], err = unix.FcntlInt(uintptr(s.ready), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+		}
 	}
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		sys.Close(ready)
-		return nil, os.NewSyscallError("clock_gettime", err)
+		return os.NewSyscallError("clock_gettime", err)
 	}
-	return &SyncFiles{ready: ready, cookie: binary.LittleEndian.Uint64(random[:]), signalled: uint64(now.Nano())}, nil
+	s.signalled = uint64(now.Nano())
+	return nil
 }
 
-// Close gives the descriptor back. Sync files that are out stay as they are.
-func (s *SyncFiles) Close() { sys.Close(s.ready) }
+// Close gives the descriptors back. Sync files that are out stay as they are.
+func (s *SyncFiles) Close() {
+	sys.Close(s.ready)
+	for _, fd := range s.letters {
+		sys.Close(fd)
+	}
+}
 
-// Make gives a new sync file; the descriptor is the caller's. EMFILE, ENFILE, ENOMEM as of epoll_create1(2).
-func (s *SyncFiles) Make() (int, error) {
+// Make gives a new sync file; the descriptor is the caller's. A name is at most uapi.SyncNameLen-1 bytes, "" stands for the
+// kernel's own choice. EMFILE, ENFILE, ENOMEM as of epoll_create1(2).
+func (s *SyncFiles) Make(name string) (int, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("epoll_create1", err)
 	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(uint32(s.cookie)), Pad: int32(uint32(s.cookie >> 32))}
-	if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, s.ready, &event); err != nil {
+	if err := s.fill(fd, name); err != nil {
 		sys.Close(fd)
 		return -1, os.NewSyscallError("epoll_ctl", err)
 	}
 	return fd, nil
+}
+
+func (s *SyncFiles) fill(set int, name string) error {
+	if err := addEntry(set, s.ready, unix.EPOLLIN, s.cookie); err != nil {
+		return err
+	}
+	var text [uapi.SyncNameLen]byte
+	copy(text[:len(text)-1], name)
+	for i, fd := range s.letters {
+		word := binary.LittleEndian.Uint64(text[8*i:])
+		if word == 0 {
+			break // a name has no NUL inside
+		}
+		if err := addEntry(set, fd, 0, word); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addEntry(set, fd int, events uint32, data uint64) error {
+	return unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(uint32(data)), Pad: int32(uint32(data >> 32))})
+}
+
+// Name is what Make was given, or the kernel's name, by the fdinfo of one of Make's.
+func (s *SyncFiles) Name(fdinfo []byte) string {
+	var text [uapi.SyncNameLen]byte
+	for line := range bytes.Lines(fdinfo) {
+		var fd int
+		var events uint32
+		var data uint64
+		if _, err := fmt.Sscanf(string(line), "tfd: %d events: %x data: %x", &fd, &events, &data); err != nil {
+			continue // another line of fdinfo
+		}
+		if i := slices.Index(s.letters[:], fd); i >= 0 {
+			binary.LittleEndian.PutUint64(text[8*i:], data)
+		}
+	}
+	if name, _, _ := bytes.Cut(text[:], []byte{0}); len(name) > 0 {
+		return string(name)
+	}
+	return uapi.StubSyncFileName
 }
 
 // Recognise takes the kernel's sync files and ours, by the text of the descriptor's /proc link and its fdinfo.

@@ -26,7 +26,7 @@ func TestSyncFileLooksSignalled(t *testing.T) {
 	s, err := NewSyncFiles()
 	require.NoError(t, err)
 	defer s.Close()
-	fd, err := s.Make()
+	fd, err := s.Make("")
 	require.NoError(t, err)
 	defer sys.Close(fd)
 
@@ -52,7 +52,7 @@ func TestSyncFileIsToldFromOthers(t *testing.T) {
 	other, err := NewSyncFiles()
 	require.NoError(t, err)
 	defer other.Close()
-	fd, err := s.Make()
+	fd, err := s.Make("")
 	require.NoError(t, err)
 	defer sys.Close(fd)
 
@@ -69,4 +69,19 @@ func TestSyncFileIsToldFromOthers(t *testing.T) {
 	assert.False(t, s.Recognise(link, info), "any epoll set")
 	link, info = describe(t, s.ready)
 	assert.False(t, s.Recognise(link, info), "an eventfd")
+}
+
+func TestSyncFileKeepsItsName(t *testing.T) {
+	s, err := NewSyncFiles()
+	require.NoError(t, err)
+	defer s.Close()
+	for given, want := range map[string]string{
+		"": "stub-stub0-0", "x": "x", "8 bytes.": "8 bytes.", "a name of 31 bytes, the longest.": "a name of 31 bytes, the longest",
+	} {
+		fd, err := s.Make(given)
+		require.NoError(t, err)
+		_, info := describe(t, fd)
+		assert.Equal(t, want, s.Name(info))
+		sys.Close(fd)
+	}
 }

@@ -42,8 +42,9 @@ func (b *Buffer) end(reason string) {
 	if !b.node.heaps.remove(b) {
 		return
 	}
-	b.giveBack()
+	// In this order: whoever gets the extents next has an alloc event behind this free.
 	b.emitFree(reason)
+	b.giveBack()
 }
 
 func (b *Buffer) emitFree(reason string) {
@@ -120,7 +121,7 @@ func (b *Buffer) exportSyncFile(c Caller, arg uint64) error {
 	if err := c.Write(data[:], arg); err != nil {
 		return err
 	}
-	fd, err := installSyncFile(b.node.heaps.cfg.Sync, c)
+	fd, err := installSyncFile(b.node.heaps.cfg.Sync, c, "")
 	if err != nil {
 		return err
 	}

@@ -56,12 +56,14 @@ type Export interface {
 
 // SyncFiles makes and recognises sync files with a fence that has signalled.
 type SyncFiles interface {
-	// Make gives a new sync file. The descriptor belongs to the caller of Make.
-	Make() (int, error)
+	// Make gives a new sync file with a name, "" for the kernel's choice. The descriptor belongs to the caller of Make.
+	Make(name string) (int, error)
 	// Recognise judges a descriptor by the text of its /proc link and its fdinfo: a sync file of Make's or the kernel's.
 	Recognise(link string, fdinfo []byte) bool
 	// StandIn is Recognise for those of Make's that the kernel does not know as sync files.
 	StandIn(link string, fdinfo []byte) bool
+	// Name of one of Make's, by its fdinfo.
+	Name(fdinfo []byte) string
 	// Signalled is when the fence signalled, in nanoseconds of CLOCK_MONOTONIC.
 	Signalled() uint64
 }

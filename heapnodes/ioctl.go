@@ -90,8 +90,8 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 	if err != nil {
 		if h.remove(b) {
 			b.export.Discard()
-			b.giveBack()
 			b.emitFree("not delivered: " + err.Error())
+			b.giveBack()
 		}
 		return err
 	}

@@ -10,14 +10,17 @@ import (
 )
 
 // SyncFile is a sync file of ours in a caller: a stand-in that the kernel does not know as one.
-type SyncFile struct{ files SyncFiles }
+type SyncFile struct {
+	files SyncFiles
+	name  string
+}
 
 // SyncFile is the target of calls on the descriptor that link and fdinfo describe, or nil if it is none of ours.
 func (h *Heaps) SyncFile(link string, fdinfo []byte) *SyncFile {
 	if !h.cfg.Sync.StandIn(link, fdinfo) {
 		return nil
 	}
-	return &SyncFile{h.cfg.Sync}
+	return &SyncFile{files: h.cfg.Sync, name: h.cfg.Sync.Name(fdinfo)}
 }
 
 // Ioctl mirrors sync_file_ioctl (drivers/dma-buf/sync_file.c) for a fence that has signalled.
@@ -47,7 +50,7 @@ func (s *SyncFile) merge(c Caller, arg uint64) error {
 	if err := c.Write(data[:], arg); err != nil {
 		return err
 	}
-	fd, err := installSyncFile(s.files, c)
+	fd, err := installSyncFile(s.files, c, req.Name)
 	if err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func (s *SyncFile) fileInfo(c Caller, arg uint64) error {
 			return err
 		}
 	}
-	uapi.PutSyncFileInfo(data[:], uapi.StubSyncFileName, req.FencePtr)
+	uapi.PutSyncFileInfo(data[:], s.name, req.FencePtr)
 	return c.Write(data[:], arg)
 }
 
@@ -81,8 +84,8 @@ func isSyncFile(files SyncFiles, c Caller, fd int32) bool {
 	return err == nil && files.Recognise(link, fdinfo)
 }
 
-func installSyncFile(files SyncFiles, c Caller) (int, error) {
-	own, err := files.Make()
+func installSyncFile(files SyncFiles, c Caller, name string) (int, error) {
+	own, err := files.Make(name)
 	if err != nil {
 		return -1, fmt.Errorf("%w: sync file: %v", ErrExport, err)
 	}

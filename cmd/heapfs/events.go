@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/control"
 )
@@ -29,15 +32,17 @@ heapfs run --events FILE loses none.`,
 				return err
 			}
 			defer client.Close()
-			lines, err := client.Events(cmd.Context(), from, follow)
+			ctx, stop := untilUnread(cmd.Context(), cmd.OutOrStdout())
+			defer stop()
+			lines, err := client.Events(ctx, from, follow)
 			if err != nil {
 				return err
 			}
 			defer lines.Close()
 			err = copyLines(cmd.OutOrStdout(), lines)
 			switch {
-			case cmd.Context().Err() != nil:
-				return nil // interrupted, which is how one ends to follow
+			case ctx.Err() != nil:
+				return nil // interrupted or unread, which is how one ends to follow
 			case errors.Is(err, io.ErrUnexpectedEOF):
 				return fmt.Errorf("instance at %s: killed before its last event; buffers whose mappings are alive stay valid", client.Path())
 			}
@@ -49,6 +54,27 @@ heapfs run --events FILE loses none.`,
 	cmd.Flags().Uint64Var(&from, "from", 0, "first `number` (seq) to print; 0 for all that are kept")
 	cmd.Flags().Bool("json", true, "events are always JSON lines")
 	return cmd
+}
+
+// untilUnread ends when nobody reads the pipe w any more. A command that only writes would notice at its next line, which may be
+// long in coming: `heapfs events | head -n 1` inside an instance would keep the instance alive that it waits for.
+func untilUnread(ctx context.Context, w io.Writer) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	f, ok := w.(*os.File)
+	if !ok {
+		return ctx, stop
+	}
+	fds := []unix.PollFd{{Fd: int32(f.Fd())}}
+	go func() {
+		for ctx.Err() == nil {
+			// With no events asked for, only the end of the reader is told.
+			n, err := unix.Poll(fds, 250)
+			if err == nil && n > 0 {
+				stop()
+			}
+		}
+	}()
+	return ctx, stop
 }
 
 // copyLines copies whole lines, each as soon as it is there. Half a line at
