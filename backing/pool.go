@@ -32,13 +32,13 @@ const (
 )
 
 var (
-	// ErrNoSpace: the pool cannot place the buffer. It comes inside a *NoSpaceError; a caller sees ENOMEM.
+	// ErrNoSpace says that the pool cannot place the buffer. It comes inside a *NoSpaceError; a caller sees ENOMEM.
 	ErrNoSpace = errors.New("no space in the pool")
-	// ErrBadLength: a length that is zero or no multiple of the page size. A caller sees EINVAL.
+	// ErrBadLength is a length that is zero or no multiple of the page size. A caller sees EINVAL.
 	ErrBadLength = errors.New("length is not a positive multiple of the page size")
-	// ErrNotLive: an extent that Alloc did not hand out, or that was freed before.
+	// ErrNotLive is an extent that Alloc did not hand out, or that was freed before.
 	ErrNotLive = errors.New("extent is not live in the pool")
-	// ErrBadPool: a PoolConfig that describes no pool.
+	// ErrBadPool is a PoolConfig that describes no pool.
 	ErrBadPool = errors.New("invalid pool")
 )
 

@@ -117,7 +117,7 @@ func (h *Heaps) addFault(f Fault) error {
 // Nodes are all heap nodes in the board's order. The slice must not be changed.
 func (h *Heaps) Nodes() []*Node { return h.nodes }
 
-// Pool is the state of a node's pool.
+// PoolStats is the pool behind the node: what it is and its state.
 func (n *Node) PoolStats() (backing.PoolConfig, backing.Stats) {
 	return n.heap.pool.Config(), n.heap.pool.Stats()
 }

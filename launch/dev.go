@@ -36,7 +36,7 @@ func privateDev() error {
 	}
 	defer sys.Close(host)
 	// Cloned while nothing of ours lies over it.
-	whole, err := cloneTree(host, "")
+	whole, err := cloneTree(host, devDir, "")
 	if err != nil {
 		return err
 	}
@@ -73,14 +73,41 @@ func copyEntry(host int, e fs.DirEntry) error {
 	switch {
 	case target == hostDev || target == heapDir:
 		return nil
+	case name == "ptmx" && e.Type()&fs.ModeSymlink == 0:
+		return makePtmx(host, target)
+	default:
+		return bindEntry(host, devDir, e)
+	}
+}
+
+// makePtmx makes a node of its own where that is permitted: then a terminal's name is as outside. Else ptmx leads to the host's,
+// and the terminals that come of it are called /dev/.heapfs/pts/N (and are at /dev/pts, too).
+func makePtmx(host int, target string) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(host, "ptmx", &st, 0); err != nil {
+		return &os.PathError{Op: "stat", Path: target, Err: err}
+	}
+	if err := unix.Mknod(target, st.Mode&unix.S_IFMT, int(st.Rdev)); err != nil {
+		return os.Symlink(filepath.Join(filepath.Base(hostDev), "ptmx"), target)
+	}
+	if err := os.Chmod(target, os.FileMode(st.Mode&0o777)); err != nil {
+		return err
+	}
+	return os.Chown(target, int(st.Uid), int(st.Gid))
+}
+
+// bindEntry makes one entry of directory host appear in the directory base that now lies over it: a symbolic link as a copy, all
+// else as a mount of the host's own.
+func bindEntry(host int, base string, e fs.DirEntry) error {
+	name := e.Name()
+	target := filepath.Join(base, name)
+	switch {
 	case e.Type()&fs.ModeSymlink != 0:
 		to, err := os.Readlink(filepath.Join(sys.FDPath(host), name))
 		if err != nil {
 			return err
 		}
 		return os.Symlink(to, target)
-	case name == "ptmx":
-		return os.Symlink(filepath.Join(filepath.Base(hostDev), name), target)
 	case e.IsDir():
 		if err := os.Mkdir(target, 0o755); err != nil {
 			return err
@@ -94,12 +121,7 @@ func copyEntry(host int, e fs.DirEntry) error {
 			return err
 		}
 	}
-	return bindAt(host, name, target)
-}
-
-// bindAt mounts name of directory host, with all that is mounted below it, on target.
-func bindAt(host int, name, target string) error {
-	tree, err := cloneTree(host, name)
+	tree, err := cloneTree(host, base, name)
 	if err != nil {
 		return err
 	}
@@ -107,16 +129,17 @@ func bindAt(host int, name, target string) error {
 	return attachTree(tree, target)
 }
 
-// cloneTree makes a detached copy of the mounts at name of directory host, or at the directory itself. The descriptor is the
-// caller's; if it is closed before it is attached, the copy is gone.
-func cloneTree(host int, name string) (int, error) {
+// cloneTree makes a detached copy of the mounts at name of directory host, which was opened as base, or at the directory itself.
+// The descriptor is the caller's; if it is closed before it is attached, the copy is gone. All that is mounted below comes
+// along: a user namespace does not let go of one mount without those that hide parts of it.
+func cloneTree(host int, base, name string) (int, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW)
 	if name == "" {
 		flags |= unix.AT_EMPTY_PATH
 	}
 	tree, err := unix.OpenTree(host, name, flags)
 	if err != nil {
-		return -1, &os.PathError{Op: "open_tree", Path: filepath.Join(devDir, name), Err: err}
+		return -1, &os.PathError{Op: "open_tree", Path: filepath.Join(base, name), Err: err}
 	}
 	return tree, nil
 }

@@ -46,6 +46,8 @@ const (
 	msgFailed = "failed"
 )
 
+var errTruncated = errors.New("truncated")
+
 // maxMessage bounds a datagram in bytes.
 const maxMessage = 64 << 10
 
@@ -105,9 +107,13 @@ func (c channel) receive() (message, error) {
 			return message{}, io.EOF
 		}
 		var m message
-		if err := json.Unmarshal(buf[:n], &m); err != nil || flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = json.Unmarshal(buf[:n], &m)
+		if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+			err = errTruncated
+		}
+		if err != nil {
 			sys.Close(fd)
-			return message{}, fmt.Errorf("a message between heapfs's processes is damaged: %v", err)
+			return message{}, fmt.Errorf("a message between heapfs's processes is damaged: %w", err)
 		}
 		m.fd = fd
 		return m, nil

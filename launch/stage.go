@@ -3,6 +3,7 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -71,10 +72,15 @@ func become(p *plan, server channel) error {
 			return err
 		}
 	}
+	if _, ok := os.LookupEnv(verifySysfs); !ok {
+		if err := os.Setenv(verifySysfs, "0"); err != nil {
+			return err
+		}
+	}
 	return execute(p.Args)
 }
 
-// mountAll makes what CMD sees at /dev.
+// mountAll makes what CMD sees at /dev and /sys.
 func mountAll(p *plan, fuse int) error {
 	// What is mounted on the host later shall be seen here, and nothing of ours there.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
@@ -82,6 +88,9 @@ func mountAll(p *plan, fuse int) error {
 	}
 	if err := privateDev(); err != nil {
 		return fmt.Errorf("private /dev: %w", err)
+	}
+	if err := privateSys(sysDir, p.Nodes); err != nil {
+		return fmt.Errorf("private /sys: %w", err)
 	}
 	return mountHeaps(fuse, p.UID, p.GID)
 }
@@ -142,18 +151,19 @@ func execute(args []string) error {
 	for _, path := range paths {
 		err := syscall.Exec(path, args, os.Environ())
 		switch {
-		case errors.Is(err, unix.ENOEXEC):
+		case errors.Is(err, unix.ENOEXEC) && isText(path):
 			// A script without an interpreter's name is the shell's, as for execvp.
 			err = syscall.Exec("/bin/sh", slices.Concat([]string{"sh", path}, args[1:]), os.Environ())
 			return &Error{CodeNotExecutable, &os.PathError{Op: "execute", Path: path, Err: err}}
+		case denied != nil:
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-			if _, serr := os.Stat(path); serr == nil && denied == nil {
+			if _, serr := os.Stat(path); serr == nil {
 				denied = hint(&os.PathError{Op: "execute", Path: path, Err: err}, "the file is there, its interpreter or loader is not")
 			}
+		case errors.Is(err, unix.EACCES) && !strings.Contains(args[0], "/") && !exists(path):
+			// A directory of $PATH that this user can't look into.
 		default:
-			if denied == nil {
-				denied = &os.PathError{Op: "execute", Path: path, Err: err}
-			}
+			denied = &os.PathError{Op: "execute", Path: path, Err: err}
 		}
 	}
 	if denied != nil {
@@ -163,6 +173,23 @@ func execute(args []string) error {
 		return &Error{CodeNotFound, &os.PathError{Op: "execute", Path: args[0], Err: unix.ENOENT}}
 	}
 	return &Error{CodeNotFound, fmt.Errorf("execute %s: not found in $PATH", args[0])}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// isText is how a shell tells a script from a program of another machine: by a NUL.
+func isText(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // read only
+	head := make([]byte, 128)
+	n, err := f.Read(head)
+	return (err == nil || errors.Is(err, io.EOF)) && !slices.Contains(head[:n], 0)
 }
 
 func candidates(name string) ([]string, error) {

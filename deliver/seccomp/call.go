@@ -120,13 +120,13 @@ func (c *call) alive() bool {
 func (c *call) answer(err error) {
 	if c.answered.CompareAndSwap(false, true) {
 		// ENOENT: the caller was killed meanwhile, and with it went what it had been given.
-		sys.NotifSend(c.door.listener, c.notif.ID, heapnodes.Errno(err))
+		_ = sys.NotifSend(c.door.listener, c.notif.ID, heapnodes.Errno(err))
 	}
 }
 
 // pass lets the kernel deal with the call.
 func (c *call) pass() {
 	if c.answered.CompareAndSwap(false, true) {
-		sys.NotifContinue(c.door.listener, c.notif.ID)
+		_ = sys.NotifContinue(c.door.listener, c.notif.ID)
 	}
 }
