@@ -39,7 +39,7 @@ func (c *call) Read(p []byte, addr uint64) error {
 		return nil
 	}
 	c.wait()
-	n, err := sys.ReadVM(c.thread.tid, p, addr)
+	n, err := c.thread.readMemory(p, addr)
 	c.waiting.Store(0)
 	if !c.alive() {
 		return heapnodes.ErrGone
@@ -55,7 +55,7 @@ func (c *call) Write(p []byte, addr uint64) error {
 		return heapnodes.ErrGone
 	}
 	c.wait()
-	n, err := sys.WriteVM(c.thread.tid, p, addr)
+	n, err := c.thread.writeMemory(p, addr)
 	c.waiting.Store(0)
 	if c.answered.Load() {
 		return heapnodes.ErrGone
