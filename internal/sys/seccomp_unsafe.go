@@ -75,14 +75,23 @@ func NotifContinue(listener int, id uint64) syscall.Errno {
 }
 
 func notifSend(listener int, resp notifResp) syscall.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&resp)))
-	return errno
+	return notifIoctl(listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&resp))
+}
+
+// notifIoctl retries EINTR: the kernel takes the listener's lock interruptibly, so that any signal of ours (the Go runtime's
+// preemption) can end the call before it has done anything. An answer that is lost this way would leave its caller waiting.
+func notifIoctl(listener int, request uintptr, arg unsafe.Pointer) syscall.Errno {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), request, uintptr(arg))
+		if errno != unix.EINTR {
+			return errno
+		}
+	}
 }
 
 // NotifValid reports whether the caller still waits: 0, or ENOENT.
 func NotifValid(listener int, id uint64) syscall.Errno {
-	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_ID_VALID, uintptr(unsafe.Pointer(&id)))
-	return errno
+	return notifIoctl(listener, unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id))
 }
 
 // NotifAddFD installs a duplicate of fd in the caller at the lowest free number, which it returns. fd stays the caller's of this
