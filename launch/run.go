@@ -173,21 +173,36 @@ func (f *front) run(p *plan, events *os.File) (int, error) {
 		return CodeFailed, err
 	}
 
-	messages := make(chan message)
+	messages, done, ended := make(chan message), make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(messages)
-		for {
-			m, err := own.receive()
-			if err != nil {
-				if !errors.Is(err, io.EOF) {
-					slog.Error("the server", "error", err)
-				}
-				return
-			}
-			messages <- m
-		}
+		defer close(ended)
+		listen(own, messages, done)
 	}()
-	return f.wait(messages)
+	code, err := f.wait(messages)
+	// The descriptor must not be closed, and its number used again, under somebody who still reads it.
+	close(done)
+	own.shutdown()
+	<-ended
+	return code, err
+}
+
+// listen passes on what the server says, until it ends or nobody wants to know.
+func listen(server channel, messages chan<- message, done <-chan struct{}) {
+	defer close(messages)
+	for {
+		m, err := server.receive()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				slog.Error("the server", "error", err)
+			}
+			return
+		}
+		select {
+		case messages <- m:
+		case <-done:
+			return
+		}
+	}
 }
 
 // startServer starts the server with the descriptors that the plan names, which it inherits under the same numbers: every number
