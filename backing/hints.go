@@ -5,16 +5,23 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
-// hints tells files that one of their opens was closed, by inotify.
+// hintPause is how long after a hint the next ones are left to gather. While nobody waits for them they cost whoever closes a
+// file nothing; who needs to know at once sweeps.
+const hintPause = time.Millisecond
+
+// hints tells files that one of their opens was closed, by inotify. The descriptor is waited for by one thread and not by the
+// Go runtime's poller, which every single event would wake.
 type hints struct {
 	memfds *Memfds
-	file   *os.File
+	fd     int // inotify's
+	stop   int // an eventfd
 
 	mu     sync.Mutex
 	byWD   map[int]*Memfd
@@ -26,33 +33,41 @@ func newHints(m *Memfds) (*hints, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
-	h := &hints{memfds: m, file: os.NewFile(uintptr(fd), "inotify"), byWD: map[int]*Memfd{}}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		sys.Close(fd)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	h := &hints{memfds: m, fd: fd, stop: stop, byWD: map[int]*Memfd{}}
 	m.wg.Add(1)
 	go h.loop()
 	return h, nil
 }
 
-func (h *hints) close() { _ = h.file.Close() } // ends loop; nothing is written to it
+// close ends loop. The descriptors are closed by release, when nobody uses them any more.
+func (h *hints) close() {
+	if _, err := unix.Write(h.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+		slog.Error("write to an eventfd", "error", err)
+	}
+}
+
+func (h *hints) release() {
+	sys.Close(h.fd)
+	sys.Close(h.stop)
+}
 
 // add puts a watch on a file. Without one (fs.inotify.max_user_watches) the timer and Sweep still find its end.
 func (h *hints) add(f *Memfd) {
-	conn, err := h.file.SyscallConn()
+	// The lock is held across the call so that an event can't be read before the map knows its file.
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	wd, err := unix.InotifyAddWatch(h.fd, sys.FDPath(f.lease), unix.IN_CLOSE)
 	if err == nil {
-		err2 := conn.Control(func(fd uintptr) {
-			// The lock is held across the call so that an event can't be read before the map knows its file.
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			var wd int
-			if wd, err = unix.InotifyAddWatch(int(fd), sys.FDPath(f.lease), unix.IN_CLOSE); err == nil {
-				f.watch = wd
-				h.byWD[wd] = f
-			}
-		})
-		if err == nil {
-			err = err2
-		}
+		f.watch = wd
+		h.byWD[wd] = f
+		return
 	}
-	if err != nil && !h.warned {
+	if !h.warned {
 		h.warned = true
 		slog.Warn("no inotify watch: the end of buffers is seen later", "error", err, "see", "fs.inotify.max_user_watches")
 	}
@@ -69,11 +84,18 @@ func (h *hints) loop() {
 	defer h.memfds.wg.Done()
 	buf := make([]byte, 16<<10)
 	for {
-		n, err := h.file.Read(buf)
-		if err != nil {
-			return // closed
+		fds := []unix.PollFd{{Fd: int32(h.fd), Events: unix.POLLIN}, {Fd: int32(h.stop), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			slog.Error("poll for inotify", "error", err)
+			return
 		}
-		h.deal(buf[:n])
+		if fds[1].Revents != 0 {
+			return
+		}
+		if n, err := unix.Read(h.fd, buf); err == nil {
+			h.deal(buf[:n])
+		}
+		time.Sleep(hintPause)
 	}
 }
 

@@ -21,6 +21,8 @@ const (
 
 	// stockSize is how many files without a size lie ready: making one, with its watch, costs more than the rest of an ALLOC.
 	stockSize = 32
+	// readySize is how many files of the size that was asked for last lie ready with that size and sealed.
+	readySize = 16
 
 	// sweepEvery is how often all live files are asked whether somebody holds them, in case that a hint was lost.
 	sweepEvery = 5 * time.Second
@@ -40,8 +42,12 @@ type Memfds struct {
 	stop  chan struct{}
 	wg    sync.WaitGroup
 
-	mu   sync.Mutex
-	live map[*Memfd]struct{}
+	mu      sync.Mutex // of what follows
+	live    map[*Memfd]struct{}
+	ready   []*Memfd // complete but for an owner, all of the size readyOf
+	readyOf uint64
+	lastOf  uint64 // the size that was asked for last
+	wanted  uint64 // the size that was asked for twice in a row, 0 for none
 }
 
 // Memfd is the file of one buffer. Its descriptors belong to it.
@@ -89,10 +95,14 @@ func (m *Memfds) Close() {
 		m.hints.close()
 	}
 	m.wg.Wait()
+	if m.hints != nil {
+		defer m.hints.release()
+	}
 	close(m.stock)
 	for f := range m.stock {
 		f.close()
 	}
+	m.dropReady(0)
 	for _, f := range m.all() {
 		f.close()
 	}
@@ -104,6 +114,9 @@ func (m *Memfds) Close() {
 //
 // An error is the server's trouble: EMFILE, ENFILE or ENOMEM from the calls below, or a size that no file can have.
 func (m *Memfds) New(size uint64, accMode int, cpu bool, gone func()) (*Memfd, error) {
+	if f := m.takeReady(size, accMode, cpu, gone); f != nil {
+		return f, nil
+	}
 	f, err := m.take()
 	if err != nil {
 		return nil, err

@@ -120,6 +120,9 @@ func (c *caller) Install(int, bool) (int, error) {
 	return -1, fmt.Errorf("%w: no filter trapped the command", heapnodes.ErrNoInstaller)
 }
 
+// Check: the kernel keeps the caller of a FUSE request waiting, or interrupts the request.
+func (c *caller) Check() error { return nil }
+
 func (c *caller) Describe(fd int32) (string, []byte, error) {
 	return "", nil, fmt.Errorf("%w %d", heapnodes.ErrBadFD, fd)
 }

@@ -100,6 +100,9 @@ func (b *Buffer) setName(c Caller, arg uint64) error {
 	if !ok {
 		return ErrInvalid
 	}
+	if err := c.Check(); err != nil {
+		return err
+	}
 	b.name.Store(&name)
 	e := b.event(events.SetName, c.Door())
 	e.Extents = nil

@@ -19,8 +19,11 @@ type Caller interface {
 	Door() string
 	// Identity of the calling thread.
 	Identity() Identity
-	// Read fills p from the caller's memory at addr. ErrFault if any byte of it can't be read.
+	// Read fills p from the caller's memory at addr. ErrFault if any byte of it can't be read. What it gave is sure to be the
+	// caller's only after a Write, an Install or a Check of the same call has not failed with ErrGone.
 	Read(p []byte, addr uint64) error
+	// Check fails with ErrGone if nobody waits for the call any more.
+	Check() error
 	// Write copies p to the caller's memory at addr. ErrFault if any byte of it can't be written; part of it may have been.
 	Write(p []byte, addr uint64) error
 	// Install puts a duplicate of the server's descriptor fd into the caller at the lowest free number and returns that.

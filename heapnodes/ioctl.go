@@ -125,7 +125,7 @@ func (n *Node) Refused(c Caller, err error) { n.refused(c, 0, err) }
 
 // refused tells of an ALLOC that failed. Nobody was refused anything where nobody waits.
 func (n *Node) refused(c Caller, length uint64, err error) {
-	if errors.Is(err, ErrGone) {
+	if errors.Is(err, ErrGone) || c.Check() != nil {
 		return
 	}
 	id := c.Identity()

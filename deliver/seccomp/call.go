@@ -26,6 +26,8 @@ type call struct {
 	// waiting is when the current look into the caller began (nanoseconds since the door opened), 0 between looks.
 	waiting  atomic.Int64
 	answered atomic.Bool
+	// installed is that the caller's own thread has just taken a descriptor: that shows as well as a question that it waits.
+	installed bool
 }
 
 var _ heapnodes.Caller = (*call)(nil)
@@ -33,7 +35,8 @@ var _ heapnodes.Caller = (*call)(nil)
 func (c *call) Door() string                 { return doorName }
 func (c *call) Identity() heapnodes.Identity { return c.id }
 
-// Read of a caller's memory is valid only if the caller still waits afterwards: else the thread id may be somebody else's.
+// Read of a caller's memory is valid only if the caller still waits afterwards, else the thread id may be somebody else's. That is
+// not asked here, because it costs as much as the look itself, and a Write or an Install, which ask, follow as a rule.
 func (c *call) Read(p []byte, addr uint64) error {
 	if len(p) == 0 {
 		return nil
@@ -41,17 +44,25 @@ func (c *call) Read(p []byte, addr uint64) error {
 	c.wait()
 	n, err := c.thread.readMemory(p, addr)
 	c.waiting.Store(0)
-	if !c.alive() {
+	if c.answered.Load() {
 		return heapnodes.ErrGone
 	}
 	return moved(n, len(p), err)
+}
+
+// Check asks the kernel.
+func (c *call) Check() error {
+	if !c.alive() {
+		return heapnodes.ErrGone
+	}
+	return nil
 }
 
 func (c *call) Write(p []byte, addr uint64) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if !c.alive() {
+	if !c.installed && !c.alive() {
 		return heapnodes.ErrGone
 	}
 	c.wait()
@@ -82,6 +93,7 @@ func (c *call) Install(fd int, cloexec bool) (int, error) {
 	c.waiting.Store(0)
 	switch errno {
 	case 0:
+		c.installed = true
 		return n, nil
 	case unix.EMFILE:
 		return -1, heapnodes.ErrCallerFiles

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,12 +21,6 @@ const (
 	patience = 5 * time.Second
 	// watchEvery is how often that is checked.
 	watchEvery = 500 * time.Millisecond
-
-	// spareReceivers wait for the next notification while others work: the caller is protected from its own signals only once
-	// its call has been received.
-	spareReceivers = 2
-	// maxReceivers bounds the threads of all tenants together.
-	maxReceivers = 512
 )
 
 // Config is what a door leads to.
@@ -49,21 +41,16 @@ type Door struct {
 	hungUp atomic.Bool
 	done   chan struct{}
 
+	received atomic.Uint64 // calls so far
+	resting  atomic.Bool   // relieve waits for active
+	active   chan struct{}
+	turn     chan struct{} // a parked receiver's sign to wait for calls again
+	ending   chan struct{} // closed when nobody can call any more
+
 	mu        sync.Mutex // of what follows, and of every receiver's tid
 	receivers map[*receiver]struct{}
-	spare     int // receivers that wait, or are about to
-}
-
-// receiver is a goroutine with a thread of its own, which receives and answers.
-type receiver struct {
-	tid  int
-	call atomic.Pointer[activeCall]
-}
-
-type activeCall struct {
-	call   *call
-	target target
-	tenant *tenant
+	waiting   bool // a receiver waits for a call, or is about to
+	parked    int  // relieved receivers that are kept
 }
 
 // Open starts to answer listener, which belongs to the Door from now on. It ends by itself when nobody uses the filter any more.
@@ -71,94 +58,23 @@ func Open(listener int, cfg Config) *Door {
 	d := &Door{
 		cfg: cfg, listener: listener, opened: time.Now(), done: make(chan struct{}),
 		threads: threads{idle: map[int]*thread{}}, tenants: tenants{all: map[string]*tenant{}},
-		receivers: map[*receiver]struct{}{},
+		receivers: map[*receiver]struct{}{}, active: make(chan struct{}, 1),
+		turn: make(chan struct{}), ending: make(chan struct{}),
 	}
 	if err := sys.NotifSyncWakeUp(listener); err != nil {
 		slog.Debug("calls take longer: the kernel has no synchronous wake-up", "since", "Linux 6.6", "error", err)
 	}
 	d.mu.Lock()
-	for range spareReceivers {
-		d.hire()
-	}
+	d.hire()
 	d.mu.Unlock()
 	go d.watch()
+	go d.relieve()
 	go d.awaitHangUp()
 	return d
 }
 
 // Done is closed when all users of the filter are gone and every call has been answered or given up.
 func (d *Door) Done() <-chan struct{} { return d.done }
-
-// hire starts a receiver. d.mu is held.
-func (d *Door) hire() {
-	r := &receiver{}
-	d.receivers[r] = struct{}{}
-	d.spare++
-	go d.receive(r)
-}
-
-// receive is one receiver's life. It receives again only while the door needs it, so the number of threads follows the load.
-func (d *Door) receive(r *receiver) {
-	// Never unlocked: the thread ends with the goroutine, and a signal sent to it reaches nobody else.
-	runtime.LockOSThread()
-	d.mu.Lock()
-	r.tid = unix.Gettid()
-	d.mu.Unlock()
-	defer func() {
-		d.mu.Lock()
-		delete(d.receivers, r)
-		d.mu.Unlock()
-	}()
-	for {
-		c := &call{door: d}
-		for {
-			errno := sys.NotifRecv(d.listener, &c.notif)
-			if errno == 0 {
-				break
-			}
-			if d.over(errno) {
-				d.mu.Lock()
-				d.spare--
-				d.mu.Unlock()
-				return
-			}
-		}
-		d.mu.Lock()
-		d.spare--
-		if d.spare == 0 && len(d.receivers) < maxReceivers {
-			d.hire()
-		}
-		d.mu.Unlock()
-
-		d.serve(r, c)
-
-		d.mu.Lock()
-		enough := d.spare >= spareReceivers
-		if !enough {
-			d.spare++
-		}
-		d.mu.Unlock()
-		if enough {
-			return
-		}
-	}
-}
-
-// over judges an error of NotifRecv: EINTR is a signal to this thread, ENOENT a caller that died or was signalled before its call
-// could be received, or, from Linux 6.11, the end of all callers.
-func (d *Door) over(errno unix.Errno) bool {
-	switch errno {
-	case unix.EINTR, unix.EAGAIN:
-	case unix.ENOENT:
-		if hangUp(d.listener, 0) {
-			return true
-		}
-	default:
-		slog.Error("no more calls can be received", "error", os.NewSyscallError("ioctl SECCOMP_IOCTL_NOTIF_RECV", errno))
-		return true
-	}
-	return d.hungUp.Load()
-}
 
 // serve answers a call, and then what waited for its turn meanwhile.
 func (d *Door) serve(r *receiver, c *call) {
@@ -260,16 +176,6 @@ func (d *Door) giveUp(a *activeCall) {
 	}
 }
 
-func (d *Door) crew() []*receiver {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	all := make([]*receiver, 0, len(d.receivers))
-	for r := range d.receivers {
-		all = append(all, r)
-	}
-	return all
-}
-
 // hangUp waits for the end of all users of the filter: timeout in milliseconds, -1 for ever.
 func hangUp(listener, timeout int) bool {
 	fds := []unix.PollFd{{Fd: int32(listener)}}
@@ -284,6 +190,7 @@ func (d *Door) awaitHangUp() {
 	for !hangUp(d.listener, -1) {
 	}
 	d.hungUp.Store(true)
+	close(d.ending)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		crew := d.crew()
 		if len(crew) == 0 {
@@ -296,14 +203,4 @@ func (d *Door) awaitHangUp() {
 	d.threads.close()
 	sys.Close(d.listener)
 	close(d.done)
-}
-
-// interrupt makes a receiver's wait return EINTR. SIGURG is the signal that the Go runtime uses for itself and ignores when it
-// comes unasked.
-func (d *Door) interrupt(r *receiver) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, there := d.receivers[r]; there && r.tid != 0 {
-		_ = unix.Tgkill(os.Getpid(), r.tid, unix.SIGURG)
-	}
 }

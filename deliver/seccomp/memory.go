@@ -32,7 +32,9 @@ func (t *thread) writeMemory(p []byte, addr uint64) (int, error) {
 	return t.throughMem(p, addr, 'w', func(fd int) (int, error) { return unix.Pwrite(fd, p, int64(addr)) })
 }
 
-func refusedByProfile(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) }
+func refusedByProfile(err error) bool {
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS)
+}
 
 // throughMem opens the thread's mem file for one access. That file overrides the protection of pages, which a caller's own access
 // would not, so the mappings are asked first.
