@@ -16,6 +16,9 @@ const (
 	// memfdName shows in /proc/PID/maps and in the link of the caller's descriptor: "/memfd:dmabuf (deleted)".
 	memfdName = "dmabuf"
 
+	// bufferMode is what fstat shows of a dma-buf.
+	bufferMode = 0o600
+
 	// bufferSeals keep a holder from changing the size under the others, and from adding seals that would lock them out.
 	bufferSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 

@@ -2,6 +2,7 @@ package backing
 
 import (
 	"log/slog"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,9 @@ func (f *Memfd) open(first int) (err error) {
 	}
 	if f.caller, err = sys.Reopen(first, unix.O_RDWR); err != nil {
 		return err
+	}
+	if err = unix.Fchmod(f.caller, bufferMode); err != nil {
+		return os.NewSyscallError("fchmod", err)
 	}
 	f.id, err = sys.StatFD(f.lease)
 	return err

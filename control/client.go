@@ -118,7 +118,7 @@ func (c *Client) explain(err error) error {
 	var hint string
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		hint = `; it has ended: "heapfs run" or "heapfs mount" starts one`
+		hint = `; it has ended: "heapfs run" starts one`
 	case errors.Is(err, fs.ErrPermission):
 		hint = "; it belongs to another user: ask as that user or as root"
 	case errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):

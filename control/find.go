@@ -32,7 +32,7 @@ func (p places) find(explicit string) (*Client, error) {
 	case 1:
 		return NewClient(live[0]), nil
 	case 0:
-		return nil, fmt.Errorf(`no running instance in %s: start one with "heapfs run" or "heapfs mount", or name its socket with --socket`,
+		return nil, fmt.Errorf(`no running instance in %s: start one with "heapfs run", or name its socket with --socket`,
 			strings.Join(p.searched(), " or "))
 	}
 	return nil, fmt.Errorf("%d instances are running: choose one with --socket %s", len(live), strings.Join(live, " or --socket "))

@@ -29,6 +29,8 @@ var (
 	_ fs.NodeWriter    = (*node)(nil)
 	_ fs.NodeIoctler   = (*node)(nil)
 	_ fs.NodeSetattrer = (*node)(nil)
+	_ fs.NodeFsyncer   = (*node)(nil)
+	_ fs.NodeAllocater = (*node)(nil)
 )
 
 func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
@@ -49,13 +51,26 @@ func (n *node) attr(out *fuse.AttrOut) {
 }
 
 // Setattr changes nothing. A kernel's node can be opened with O_TRUNC and touched by its owner, so that much succeeds; mode and
-// owner are the board's.
+// owner are the board's, and ftruncate is EINVAL as on any device.
 func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if in.Valid&(fuse.FATTR_MODE|fuse.FATTR_UID|fuse.FATTR_GID) != 0 {
+	switch {
+	case in.Valid&(fuse.FATTR_MODE|fuse.FATTR_UID|fuse.FATTR_GID) != 0:
 		return syscall.EPERM
+	case in.Valid&fuse.FATTR_SIZE != 0 && in.Valid&fuse.FATTR_FH != 0:
+		return syscall.EINVAL
 	}
 	n.attr(out)
+	// go-fuse fills this in for Getattr only, and the kernel would keep a 0: by this number a caller's descriptor is known.
+	out.Ino = n.StableAttr().Ino
 	return fs.OK
+}
+
+// Fsync is EINVAL: the kernel's node has no such operation.
+func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return syscall.EINVAL }
+
+// Allocate is ENODEV: the kernel's node is no regular file.
+func (n *node) Allocate(context.Context, fs.FileHandle, uint64, uint64, uint32) syscall.Errno {
+	return syscall.ENODEV
 }
 
 // Open takes any access mode: each may allocate. A stream has no position (lseek: ESPIPE, as nonseekable_open gives); direct I/O
@@ -79,17 +94,19 @@ func (n *node) Ioctl(ctx context.Context, _ fs.FileHandle, cmd uint32, arg uint6
 	// The reply's buffer is a recycled one.
 	clear(output)
 	c := &caller{arg: arg, in: input, out: output, id: identity(ctx)}
-	if errno := heapnodes.Errno(n.heap.Ioctl(ctx, c, uapi.Cmd(cmd), arg)); errno != 0 {
+	errno := heapnodes.Errno(n.heap.Ioctl(ctx, c, uapi.Cmd(cmd), arg))
+	if errno != 0 && c.wrote {
 		// The payload reaches the caller only beside a success of FUSE's own; the result is what ioctl returns.
 		return -int32(errno), fs.OK
 	}
-	return 0, fs.OK
+	return 0, errno
 }
 
 // caller is a FUSE ioctl: the kernel has copied the argument in and will copy it out.
 type caller struct {
 	arg     uint64
 	in, out []byte
+	wrote   bool // out is to be copied out, also beside an error
 	id      heapnodes.Identity
 }
 
@@ -112,6 +129,7 @@ func (c *caller) Write(p []byte, addr uint64) error {
 		return heapnodes.ErrFault
 	}
 	copy(c.out[off:], p)
+	c.wrote = true
 	return nil
 }
 

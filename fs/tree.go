@@ -38,6 +38,9 @@ type Tree struct {
 var (
 	_ fs.NodeOnAdder   = (*Tree)(nil)
 	_ fs.NodeGetattrer = (*Tree)(nil)
+	_ fs.NodeUnlinker  = (*Tree)(nil)
+	_ fs.NodeRmdirer   = (*Tree)(nil)
+	_ fs.NodeRenamer   = (*Tree)(nil)
 )
 
 // NewTree makes the directory of nodes.
@@ -67,6 +70,20 @@ func (t *Tree) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) sy
 	out.Nlink = 2
 	out.SetTimeout(keep)
 	return fs.OK
+}
+
+// Unlink, Rmdir and Rename are EPERM: a node is there for everybody as long as the instance is. (go-fuse allows the first two where
+// they are not defined; it refuses to make anything.)
+
+// Unlink removes nothing.
+func (t *Tree) Unlink(context.Context, string) syscall.Errno { return syscall.EPERM }
+
+// Rmdir removes nothing.
+func (t *Tree) Rmdir(context.Context, string) syscall.Errno { return syscall.EPERM }
+
+// Rename moves nothing.
+func (t *Tree) Rename(context.Context, string, fs.InodeEmbedder, string, uint32) syscall.Errno {
+	return syscall.EPERM
 }
 
 func (t *Tree) attr(a *fuse.Attr, mode uint32, owner Owner) {

@@ -30,6 +30,13 @@ func (s *SyncFile) Ioctl(_ context.Context, c Caller, cmd uapi.Cmd, arg uint64) 
 		return s.merge(c, arg)
 	case uapi.SyncIoctlFileInfo:
 		return s.fileInfo(c, arg)
+	case uapi.SyncIoctlSetDeadline:
+		var in [16]byte
+		if err := c.Read(in[:], arg); err != nil {
+			return err
+		}
+		// There is nothing to hurry: the fence has signalled.
+		return uapi.CheckSyncDeadline(in[:])
 	default:
 		return ErrNotTTY
 	}

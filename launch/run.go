@@ -57,6 +57,7 @@ func Run(cfg RunConfig) (int, error) {
 		}
 		defer func() { _ = events.Close() }() // the server's copy is the one that is written
 	}
+	slog.Info("run", "board", p.Board, "nodes", len(p.Nodes), "export", p.Export, "user namespace", p.UserNamespace, "socket", p.Socket)
 	f := &front{signals: forwarded()}
 	code, err := f.run(p, events)
 	if err != nil {

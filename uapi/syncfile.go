@@ -12,9 +12,8 @@ const (
 
 	SyncIoctlMerge    Cmd = 0xC0303E03
 	SyncIoctlFileInfo Cmd = 0xC0383E04
-
-	SyncNRMerge    = 3
-	SyncNRFileInfo = 4
+	// SyncIoctlSetDeadline is of Linux 6.6.
+	SyncIoctlSetDeadline Cmd = 0x40103E05
 
 	// SyncNameLen is the length in bytes of the names in these structs.
 	SyncNameLen = 32
@@ -51,6 +50,14 @@ func DecodeSyncMerge(in []byte) SyncMerge {
 // Check refuses flags and padding with EINVAL.
 func (m SyncMerge) Check() error {
 	if m.Flags != 0 || m.Pad != 0 {
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// CheckSyncDeadline judges the 16 bytes of struct sync_set_deadline: the padding behind the deadline must be 0, else EINVAL.
+func CheckSyncDeadline(in []byte) error {
+	if binary.LittleEndian.Uint64(in[8:]) != 0 {
 		return syscall.EINVAL
 	}
 	return nil

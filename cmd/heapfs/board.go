@@ -49,7 +49,7 @@ func newBoardShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Print a board (built-in name or file) as YAML, or as JSON with its nodes and placed pools",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := board.Load(args[0])
 			if err != nil {
@@ -88,7 +88,7 @@ func newBoardCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a board file: every error with line and column, one a line",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// An argument of check is a file whatever its name looks like.
 			b, err := board.LoadFile(args[0])
@@ -99,4 +99,12 @@ func newBoardCheckCommand() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// oneArg is cobra.ExactArgs(1) in words that name what is missing.
+func oneArg(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return fmt.Errorf("%s: %d arguments given, one is needed; see %s --help", cmd.UseLine(), len(args), cmd.CommandPath())
 }

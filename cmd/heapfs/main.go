@@ -61,7 +61,12 @@ func newRootCommand() *cobra.Command {
 		Long: `heapfs presents a virtual /dev/dma_heap: a node per heap type and a node per device of a board.
 Unmodified programs open the nodes, allocate, map, sync and share buffers, on machines that have no such heaps.`,
 		SilenceUsage: true, SilenceErrors: true,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("no command %q; see heapfs --help", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			logLevel.Set(slog.LevelWarn)

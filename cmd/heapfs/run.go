@@ -15,7 +15,8 @@ func newRunCommand() *cobra.Command {
 		Use:   "run [flags] -- CMD [ARG...]",
 		Short: "Run an unmodified program with a virtual /dev/dma_heap",
 		Long: `run starts CMD in a private mount namespace (and a user namespace when not root) in which /dev/dma_heap holds the board's
-heap nodes. Everything else is as outside. heapfs writes nothing on stderr when all is well.
+heap nodes, and /sys/class/dma_heap tells of them. The rest is as outside (docs/run.md has the limits). heapfs writes nothing on
+stderr when all is well.
 
 Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could not start; 126 when CMD can't be executed;
 127 when it is not found.`,
@@ -50,10 +51,10 @@ Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could n
 	flags := cmd.Flags()
 	// What follows CMD is CMD's, with or without --.
 	flags.SetInterspersed(false)
-	flags.StringVar(&cfg.Board, "board", "generic", "a built-in `board` (heapfs board list) or the path of a board file")
-	flags.StringVar(&cfg.Export, "export", "auto", "how buffers are handed out: auto or memfd")
-	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, may be repeated: HEAP:alloc=ERRNO[@N|@every=N], HEAP:delay=DURATION, HEAP:fragment=SEED")
-	flags.StringVar(&cfg.Events, "events", "", "write every event to `file`, one JSON object a line")
+	flags.StringVar(&cfg.Board, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
+	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto or memfd")
+	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, may be repeated; `SPEC` is HEAP:alloc=ERRNO[@N|@every=N], HEAP:delay=DURATION, HEAP:fragment=SEED")
+	flags.StringVar(&cfg.Events, "events", "", "write every event to `file`, one JSON object a line; what it held before is lost")
 	flags.StringVar(&cfg.Socket, "socket", "", "`path` of the control socket, instead of the usual place")
 	flags.StringVar(&cfg.User, "user", "", "run CMD as this `user` (name or number); only for root")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {

@@ -26,8 +26,6 @@ type call struct {
 	// waiting is when the current look into the caller began (nanoseconds since the door opened), 0 between looks.
 	waiting  atomic.Int64
 	answered atomic.Bool
-	// installed is that the caller's own thread has just taken a descriptor: that shows as well as a question that it waits.
-	installed bool
 }
 
 var _ heapnodes.Caller = (*call)(nil)
@@ -62,7 +60,7 @@ func (c *call) Write(p []byte, addr uint64) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if !c.installed && !c.alive() {
+	if !c.alive() {
 		return heapnodes.ErrGone
 	}
 	c.wait()
@@ -93,7 +91,6 @@ func (c *call) Install(fd int, cloexec bool) (int, error) {
 	c.waiting.Store(0)
 	switch errno {
 	case 0:
-		c.installed = true
 		return n, nil
 	case unix.EMFILE:
 		return -1, heapnodes.ErrCallerFiles

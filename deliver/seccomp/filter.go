@@ -32,6 +32,7 @@ var trapped = []uint16{
 	uapi.BufIoctlImportSyncFile.TypeNR(),
 	uapi.SyncIoctlMerge.TypeNR(),
 	uapi.SyncIoctlFileInfo.TypeNR(),
+	uapi.SyncIoctlSetDeadline.TypeNR(),
 }
 
 // Filter is the program for this machine's architecture, with its 32-bit callers. Everything but our commands is allowed; the

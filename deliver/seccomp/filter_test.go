@@ -43,10 +43,10 @@ func TestFilterTrapsOurCommandsOnly(t *testing.T) {
 		uint64(uapi.HeapIoctlAlloc), 0xC0104800, 0xC0304800, 0x4800, // any size and direction
 		uint64(uapi.BufIoctlSync), uint64(uapi.BufIoctlSetNameA), uint64(uapi.BufIoctlSetNameB),
 		uint64(uapi.BufIoctlExportSyncFile), uint64(uapi.BufIoctlImportSyncFile),
-		uint64(uapi.SyncIoctlMerge), uint64(uapi.SyncIoctlFileInfo),
+		uint64(uapi.SyncIoctlMerge), uint64(uapi.SyncIoctlFileInfo), uint64(uapi.SyncIoctlSetDeadline),
 		0xFFFFFFFFC0184800, 0x12345678C0184800, // sign bits or garbage above
 	}
-	others := []uint64{0x5401, 0xC0184801, 0x40086204, 0xC0303E02, 0xC0303E05, 0xC0185800, 0x4800_00000000, 0}
+	others := []uint64{0x5401, 0xC0184801, 0x40086204, 0xC0303E02, 0xC0303E06, 0xC0185800, 0x4800_00000000, 0}
 	ways := []struct {
 		arch, nr uint32
 		ioctl    bool
