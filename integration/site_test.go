@@ -77,7 +77,7 @@ func prepareClients() error {
 func programs() []string {
 	list := []string{
 		"basic", "basic-static", "basic-musl", "threads", "forks", "passfd", "maps", "timer", "otheruid",
-		"exhaust", "killed", "hang", "hold", "goclient", "pyclient.py",
+		"deviations", "exhaust", "killed", "hang", "hold", "goclient", "pyclient.py",
 	}
 	if runtime.GOARCH == "amd64" {
 		list = append(list, "basic-32")
