@@ -49,6 +49,10 @@ func TestANodeIsNoFileToReadWriteSeekOrShare(t *testing.T) {
 		_, err = unix.Mmap(fd, 0, 4096, prot, unix.MAP_SHARED)
 		assert.Equal(t, unix.ENODEV, err, "mmap prot %d", prot)
 	}
+	assert.Equal(t, unix.EINVAL, unix.Fsync(fd), "fsync")
+	assert.Equal(t, unix.EINVAL, unix.Fdatasync(fd), "fdatasync")
+	assert.Equal(t, unix.ENODEV, unix.Fallocate(fd, 0, 0, 4096), "fallocate")
+	assert.Equal(t, unix.EINVAL, unix.Ftruncate(fd, 4096), "ftruncate")
 	assert.Empty(t, s.events())
 }
 

@@ -47,8 +47,9 @@ func TestTheTreeCantBeChanged(t *testing.T) {
 	assert.Error(t, unix.Mknod(at, unix.S_IFIFO|0o600, 0), "mknod")
 	assert.Error(t, unix.Symlink("system", at), "symlink")
 	assert.Error(t, unix.Link(node, at), "link")
-	assert.Error(t, unix.Rename(node, at), "rename")
-	assert.Error(t, unix.Unlink(node), "unlink")
+	assert.Equal(t, unix.EPERM, unix.Rename(node, at), "rename")
+	assert.Equal(t, unix.EPERM, unix.Rename(node, filepath.Join(s.dir, "linux,cma")), "rename over another")
+	assert.Equal(t, unix.EPERM, unix.Unlink(node), "unlink")
 	assert.Error(t, unix.Setxattr(node, "user.x", []byte("y"), 0), "setxattr")
 	assert.Equal(t, unix.EPERM, unix.Chmod(node, 0o777), "chmod")
 	assert.Equal(t, unix.EPERM, unix.Chown(node, 0, 0), "chown")
@@ -56,6 +57,16 @@ func TestTheTreeCantBeChanged(t *testing.T) {
 	var st unix.Stat_t
 	require.NoError(t, unix.Stat(node, &st))
 	assert.EqualValues(t, unix.S_IFREG|0o600, st.Mode)
+}
+
+func TestATouchedNodeIsStillTheNode(t *testing.T) {
+	s := mounted(t)
+	path := filepath.Join(s.dir, "system")
+	require.NoError(t, unix.UtimesNano(path, []unix.Timespec{{Sec: 1}, {Sec: 1}}))
+	s.open(t, "system", unix.O_RDWR|unix.O_TRUNC)
+	id, err := sys.StatAt(unix.AT_FDCWD, path)
+	require.NoError(t, err)
+	assert.Same(t, s.heaps.Nodes()[0], s.tree.NodeByIno(id.Ino))
 }
 
 func TestModesAndOwnersAreTheBoards(t *testing.T) {

@@ -145,3 +145,21 @@ func TestFileInfo(t *testing.T) {
 		})
 	}
 }
+
+func TestSetDeadline(t *testing.T) {
+	f := newSite(t).ours("x")
+	rows := []struct {
+		name string
+		data []byte
+		want syscall.Errno
+	}{
+		{"the copy in", make([]byte, 15), syscall.EFAULT},
+		{"padding", append(make([]byte, 15), 1), syscall.EINVAL},
+		{"a fence that has signalled is never late", append([]byte{1}, make([]byte, 15)...), 0},
+	}
+	for _, r := range rows {
+		c := newCaller(bytes.Clone(r.data))
+		assert.Equal(t, r.want, Errno(f.Ioctl(context.Background(), c, uapi.SyncIoctlSetDeadline, argument)), r.name)
+		assert.Equal(t, r.data, c.data, r.name)
+	}
+}

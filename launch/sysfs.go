@@ -82,7 +82,7 @@ func (c *cover) writable(path string) error {
 	case errors.Is(err, fs.ErrNotExist) && path != c.root:
 		return c.make(path)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %w", errNoPlace, err)
+		return fmt.Errorf("%w: %v", errNoPlace, err)
 	case err != nil:
 		return err
 	}
@@ -107,7 +107,7 @@ func (c *cover) writable(path string) error {
 func (c *cover) look(path string) ([]fs.DirEntry, error) {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOTDIR) {
-		return nil, fmt.Errorf("%w: %w", errNoPlace, err)
+		return nil, fmt.Errorf("%w: %v", errNoPlace, err)
 	}
 	return entries, err
 }

@@ -56,6 +56,18 @@ func TestMergeIsTakenApart(t *testing.T) {
 	assert.EqualValues(t, 0x55, fence[SyncMergeFence], "where the new descriptor goes")
 }
 
+func TestDeadlineRefusesPadding(t *testing.T) {
+	arg := func(deadline, pad uint64) []byte {
+		return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, deadline), pad)
+	}
+	for _, pad := range []uint64{1, 1 << 63} {
+		assert.Equal(t, syscall.EINVAL, CheckSyncDeadline(arg(0, pad)), "padding %#x", pad)
+	}
+	for _, deadline := range []uint64{0, 1, 1<<64 - 1} {
+		assert.NoError(t, CheckSyncDeadline(arg(deadline, 0)), "deadline %d", deadline)
+	}
+}
+
 func TestFileInfoRefusesFlagsAndPadding(t *testing.T) {
 	for _, i := range []SyncFileInfo{{Flags: 1}, {Pad: 1}, {Flags: 1 << 31, Pad: 1 << 31}} {
 		assert.Equal(t, syscall.EINVAL, i.Check(), "%+v", i)

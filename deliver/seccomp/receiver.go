@@ -86,7 +86,7 @@ func (d *Door) receive(r *receiver) {
 			d.parked++
 		}
 		d.mu.Unlock()
-		if relieved && !(room && d.park()) {
+		if relieved && (!room || !d.park()) {
 			return
 		}
 	}
