@@ -45,6 +45,9 @@ type Memfds struct {
 	stop  chan struct{}
 	wg    sync.WaitGroup
 
+	// ending is held for reading while a file is taken out of the account and its end is told, so that a Sweep can wait for it.
+	ending sync.RWMutex
+
 	mu      sync.Mutex // of what follows
 	live    map[*Memfd]struct{}
 	ready   []*Memfd // complete but for an owner, all of the size readyOf
@@ -189,11 +192,15 @@ func (f *Memfd) Discard() {
 	f.close()
 }
 
-// Sweep asks of every live file whether it is still held.
+// Sweep asks of every live file whether it is still held. When it returns, the gone of each that nobody held before has been
+// called, by whomever.
 func (m *Memfds) Sweep() {
 	for _, f := range m.all() {
 		f.check()
 	}
+	m.ending.Lock()
+	//nolint:staticcheck // Empty on purpose: it waits for those who are at it.
+	m.ending.Unlock()
 }
 
 // check ends the file if nobody holds it.
@@ -209,7 +216,12 @@ func (f *Memfd) check() {
 		slog.Error("can't ask whether a buffer is held", "error", err)
 		return
 	}
-	if unheld && f.owner.forget(f) {
+	if !unheld {
+		return
+	}
+	f.owner.ending.RLock()
+	defer f.owner.ending.RUnlock()
+	if f.owner.forget(f) {
 		f.close()
 		f.gone()
 	}

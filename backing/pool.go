@@ -29,6 +29,8 @@ const (
 	DefaultAlignOrder = 8
 	// MaxAlignOrder is the end of the range of CONFIG_CMA_ALIGNMENT (kernel/dma/Kconfig), in page orders.
 	MaxAlignOrder = maxAlignOrder
+	// NoAlign asks for no alignment but the page's.
+	NoAlign = -1
 )
 
 var (
@@ -68,8 +70,8 @@ type PoolConfig struct {
 	// Base and Size are in bytes, multiples of PageSize; Base + Size must not wrap. Nothing is allocated for them.
 	Base, Size uint64
 
-	// AlignOrder caps the alignment of Contiguous and Protected buffers, in page orders: 1 to MaxAlignOrder; 0 means
-	// DefaultAlignOrder. The other kinds ignore it.
+	// AlignOrder caps the alignment of Contiguous and Protected buffers, in page orders: 1 to MaxAlignOrder, or NoAlign; 0
+	// means DefaultAlignOrder. The other kinds ignore it.
 	AlignOrder int
 
 	// PageSize is the page of the modelled kernel in bytes, the unit of every order: a power of two, 4096 or more; 0
@@ -111,12 +113,13 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	if cfg.AlignOrder == 0 {
 		cfg.AlignOrder = DefaultAlignOrder
 	}
+	capOrder := max(cfg.AlignOrder, 0)
 	switch {
 	case cfg.Name == "":
 		return bad("it has no name")
 	case cfg.PageSize < DefaultPageSize || bits.OnesCount64(cfg.PageSize) != 1:
 		return bad("page size %d is not a power of two from %d up", cfg.PageSize, DefaultPageSize)
-	case cfg.AlignOrder < 0 || cfg.AlignOrder > MaxAlignOrder:
+	case cfg.AlignOrder < NoAlign || cfg.AlignOrder > MaxAlignOrder:
 		return bad("align order %d is outside 1 to %d", cfg.AlignOrder, MaxAlignOrder)
 	case cfg.Base%cfg.PageSize != 0:
 		return bad("base %#x is not a multiple of the page size %d", cfg.Base, cfg.PageSize)
@@ -134,7 +137,7 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 	switch cfg.Kind {
 	case Contiguous, Protected:
 		// cma_bitmap_aligned_offset makes the physical address aligned, not the offset in the area.
-		orders = cfg.AlignOrder
+		orders = capOrder
 	case Scatter:
 	case Coherent:
 		// bitmap_find_free_region knows offsets only: a region with an odd base gives odd addresses.
@@ -173,7 +176,7 @@ func (p *Pool) Alloc(n uint64) ([]Extent, error) {
 	if p.cfg.Kind == Coherent {
 		start, ok = p.free.lowestBlock(order)
 	} else {
-		order = min(order, p.cfg.AlignOrder)
+		order = min(order, max(p.cfg.AlignOrder, 0))
 		start, ok = p.free.lowest(pages, order)
 	}
 	if !ok {

@@ -57,7 +57,7 @@ func TestNewPoolRefusesWhatIsNoPool(t *testing.T) {
 		{"wraps", func(c *PoolConfig) { c.Base, c.Size = math.MaxUint64-page+1, page }, "address space"},
 		{"small pages", func(c *PoolConfig) { c.PageSize = 2048 }, "page size 2048"},
 		{"crooked pages", func(c *PoolConfig) { c.PageSize = 12288 }, "page size 12288"},
-		{"align below the range", func(c *PoolConfig) { c.AlignOrder = -1 }, "align order -1"},
+		{"align below the range", func(c *PoolConfig) { c.AlignOrder = -2 }, "align order -2"},
 		{"align above the range", func(c *PoolConfig) { c.AlignOrder = 13 }, "align order 13"},
 	}
 	for _, c := range cases {

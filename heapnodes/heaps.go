@@ -34,10 +34,10 @@ type Heaps struct {
 	pools map[string]*backing.Pool
 
 	nextID atomic.Uint64
-	closed atomic.Bool
 
 	mu      sync.Mutex // of what follows; never held across a call of an interface
 	buffers map[sys.FileID]*Buffer
+	closed  bool
 }
 
 // heap is what the nodes of one heap share.
@@ -145,16 +145,31 @@ func (h *Heaps) Buffers() []*Buffer {
 // Close refuses further ALLOCs and ends the account of every buffer, with a free event each. Their memory stays valid for whoever
 // still holds it.
 func (h *Heaps) Close() {
-	h.closed.Store(true)
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
 	for _, b := range h.Buffers() {
 		b.end("the instance ends; the memory stays valid for its holder")
 	}
 }
 
-func (h *Heaps) add(b *Buffer) {
+var errEnded = fmt.Errorf("%w: the instance ends", ErrNoMemory)
+
+func (h *Heaps) ended() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.closed
+}
+
+// add takes a buffer into the account: false if that is closed, so that Close leaves none behind that was under way.
+func (h *Heaps) add(b *Buffer) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
 	h.buffers[b.file] = b
+	return true
 }
 
 // remove takes a buffer out of the account, once.

@@ -54,12 +54,12 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 	if err != nil {
 		return err
 	}
-	if err := n.fault(ctx); err != nil {
+	if err := n.fault(ctx, c); err != nil {
 		return err
 	}
 	h := n.heaps
-	if h.closed.Load() {
-		return fmt.Errorf("%w: the instance ends", ErrNoMemory)
+	if h.ended() {
+		return errEnded
 	}
 	extents, err := h.takeOrSweep(n.heap, size)
 	if err != nil {
@@ -69,11 +69,9 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 		ID: h.nextID.Add(1), Len: size, Extents: extents, Owner: c.Identity(), Created: now(),
 		node: n,
 	}
-	accMode := int(req.FDFlags & unix.O_ACCMODE)
-	b.export, err = h.cfg.Exporter.Export(size, accMode, n.Kind != board.KindProtected, func() { b.end("") })
-	if err != nil {
+	if b.export, err = n.export(b, req); err != nil {
 		b.giveBack()
-		return fmt.Errorf("%w: %v", ErrExport, err)
+		return err
 	}
 	b.file = b.export.ID()
 
@@ -84,7 +82,11 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 		return err
 	}
 	// From here on other threads of the caller may use the buffer.
-	h.add(b)
+	if !h.add(b) {
+		b.export.Discard()
+		b.giveBack()
+		return errEnded
+	}
 	h.cfg.Events.Emit(b.event(events.Alloc, c.Door()))
 	fd, err := c.Install(b.export.FD(), req.FDFlags&unix.O_CLOEXEC != 0)
 	if err != nil {
@@ -103,14 +105,35 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 	return c.Write(out[from:to], arg+uint64(from))
 }
 
+// export makes the buffer's file. What the server lacks for it may be held by buffers that nobody holds any more.
+func (n *Node) export(b *Buffer, req uapi.AllocRequest) (Export, error) {
+	x := n.heaps.cfg.Exporter
+	accMode, cpu, gone := int(req.FDFlags&unix.O_ACCMODE), n.Kind != board.KindProtected, func() { b.end("") }
+	e, err := x.Export(b.Len, accMode, cpu, gone)
+	if err != nil {
+		x.Sweep()
+		e, err = x.Export(b.Len, accMode, cpu, gone)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrExport, err)
+	}
+	return e, nil
+}
+
+// delaySlice is how long a delay goes on without asking whether somebody still waits for its end.
+const delaySlice = 100 * time.Millisecond
+
 // fault lets the faults on demand act.
-func (n *Node) fault(ctx context.Context) error {
+func (n *Node) fault(ctx context.Context, c Caller) error {
 	for _, f := range n.faults {
-		if f.Delay > 0 {
+		for left := f.Delay; left > 0; left -= delaySlice {
 			select {
-			case <-time.After(f.Delay):
+			case <-time.After(min(left, delaySlice)):
 			case <-ctx.Done():
 				return ErrGone
+			}
+			if err := c.Check(); err != nil {
+				return err
 			}
 		}
 		if err := f.strike(); err != nil {

@@ -66,8 +66,9 @@ func newChannel() (a, b channel, err error) {
 func (c channel) close() { sys.Close(c.fd) }
 
 func (c channel) send(m message, fd int) error {
-	if len(m.Text) > maxMessage/2 {
-		m.Text = m.Text[:maxMessage/2]
+	// JSON makes up to six bytes of one.
+	if len(m.Text) > maxMessage/8 {
+		m.Text = m.Text[:maxMessage/8]
 	}
 	data, err := json.Marshal(m)
 	if err != nil {

@@ -86,6 +86,9 @@ func pools(b *board.Board) ([]backing.PoolConfig, error) {
 
 // alignOrder is the order in pages of an alignment in bytes, as far as backing takes it.
 func alignOrder(bytes uint64) int {
+	if bytes <= board.PageSize {
+		return backing.NoAlign
+	}
 	order := 0
 	for bytes > board.PageSize && order < backing.MaxAlignOrder {
 		bytes >>= 1

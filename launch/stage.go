@@ -204,7 +204,8 @@ func candidates(name string) ([]string, error) {
 		path = "/usr/local/bin:/usr/bin:/bin"
 	}
 	var all []string
-	for _, dir := range filepath.SplitList(path) {
+	// Not filepath.SplitList: to execvp an empty PATH is one empty element.
+	for _, dir := range strings.Split(path, ":") {
 		if dir == "" {
 			dir = "."
 		}

@@ -53,6 +53,8 @@ func (ts *tenants) enter(c *call) (*tenant, admission) {
 	case t.stuck >= maxPerTenant || len(t.queue) >= maxQueue:
 		return t, refused
 	default:
+		// It is resolved anew when its turn comes, and holds no descriptor until then.
+		c.release()
 		t.queue = append(t.queue, c)
 		return t, queued
 	}
