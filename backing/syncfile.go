@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 
@@ -31,6 +32,7 @@ type SyncFiles struct {
 	letters   [nameEntries]int // duplicates of it, to be further entries of a set
 	cookie    uint64
 	signalled uint64
+	genuine   int // a dma-buf that exports the kernel's own sync files, -1 where none can be made
 }
 
 // nameEntries is how many entries of 8 bytes hold a name.
@@ -38,7 +40,7 @@ const nameEntries = uapi.SyncNameLen / 8
 
 // NewSyncFiles takes a few descriptors of the process, until Close.
 func NewSyncFiles() (*SyncFiles, error) {
-	s := &SyncFiles{ready: -1, letters: [nameEntries]int{-1, -1, -1, -1}}
+	s := &SyncFiles{ready: -1, genuine: openIdleBuffer(), letters: [nameEntries]int{-1, -1, -1, -1}}
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("sync files: %w", err)
@@ -70,6 +72,7 @@ func (s *SyncFiles) open() (err error) {
 
 // Close gives the descriptors back. Sync files that are out stay as they are.
 func (s *SyncFiles) Close() {
+	sys.Close(s.genuine)
 	sys.Close(s.ready)
 	for _, fd := range s.letters {
 		sys.Close(fd)
@@ -78,7 +81,14 @@ func (s *SyncFiles) Close() {
 
 // Make gives a new sync file; the descriptor is the caller's. A name is at most uapi.SyncNameLen-1 bytes, "" stands for the
 // kernel's own choice. EMFILE, ENFILE, ENOMEM as of epoll_create1(2).
+//
+// Where the kernel makes one, it is the kernel's; with a name it is always a stand-in, because a name comes of merging those.
 func (s *SyncFiles) Make(name string) (int, error) {
+	if s.genuine >= 0 && name == "" {
+		if fd, err := sys.ExportSyncFile(s.genuine); err == nil {
+			return fd, nil
+		}
+	}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("epoll_create1", err)
@@ -110,6 +120,37 @@ func (s *SyncFiles) fill(set int, name string) error {
 
 func addEntry(set, fd int, events uint32, data uint64) error {
 	return unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(uint32(data)), Pad: int32(uint32(data >> 32))})
+}
+
+// openIdleBuffer makes a dma-buf that no device will ever touch, of one page of a memfd. It takes /dev/udmabuf, which is root's on
+// most systems; -1 where that can't be opened.
+func openIdleBuffer() int {
+	dev, err := unix.Open("/dev/udmabuf", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	defer sys.Close(dev)
+	fd, err := idleBuffer(dev)
+	if err != nil {
+		slog.Debug("no genuine sync files", "error", err)
+		return -1
+	}
+	return fd
+}
+
+func idleBuffer(dev int) (int, error) {
+	page, err := sys.Memfd(memfdName)
+	if err != nil {
+		return -1, err
+	}
+	defer sys.Close(page) // the dma-buf has the page
+	if err := sys.Truncate(page, uapi.PageSize); err != nil {
+		return -1, err
+	}
+	if err := sys.AddSeals(page, unix.F_SEAL_SHRINK); err != nil {
+		return -1, err
+	}
+	return sys.UdmabufCreate(dev, page, uapi.PageSize)
 }
 
 // Name is what Make was given, or the kernel's name, by the fdinfo of one of Make's.

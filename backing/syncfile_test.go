@@ -22,10 +22,32 @@ func describe(t *testing.T, fd int) (string, []byte) {
 	return link, info
 }
 
-func TestSyncFileLooksSignalled(t *testing.T) {
+// newStandIns makes no genuine sync files, wherever the test runs.
+func newStandIns(t *testing.T) *SyncFiles {
+	t.Helper()
+	s, err := NewSyncFiles()
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	sys.Close(s.genuine)
+	s.genuine = -1
+	return s
+}
+
+// Where the kernel makes a sync file, it is taken: then the caller's own ioctls on it reach the kernel.
+func TestSyncFileIsTheKernelsWhereItMakesOne(t *testing.T) {
 	s, err := NewSyncFiles()
 	require.NoError(t, err)
 	defer s.Close()
+	fd, err := s.Make("")
+	require.NoError(t, err)
+	defer sys.Close(fd)
+	link, info := describe(t, fd)
+	assert.True(t, s.Recognise(link, info))
+	assert.Equal(t, s.genuine < 0, s.StandIn(link, info), link)
+}
+
+func TestSyncFileLooksSignalled(t *testing.T) {
+	s := newStandIns(t)
 	fd, err := s.Make("")
 	require.NoError(t, err)
 	defer sys.Close(fd)
@@ -46,12 +68,8 @@ func TestSyncFileLooksSignalled(t *testing.T) {
 }
 
 func TestSyncFileIsToldFromOthers(t *testing.T) {
-	s, err := NewSyncFiles()
-	require.NoError(t, err)
-	defer s.Close()
-	other, err := NewSyncFiles()
-	require.NoError(t, err)
-	defer other.Close()
+	s := newStandIns(t)
+	other := newStandIns(t)
 	fd, err := s.Make("")
 	require.NoError(t, err)
 	defer sys.Close(fd)
@@ -72,9 +90,7 @@ func TestSyncFileIsToldFromOthers(t *testing.T) {
 }
 
 func TestSyncFileKeepsItsName(t *testing.T) {
-	s, err := NewSyncFiles()
-	require.NoError(t, err)
-	defer s.Close()
+	s := newStandIns(t)
 	for given, want := range map[string]string{
 		"": "stub-stub0-0", "x": "x", "8 bytes.": "8 bytes.", "a name of 31 bytes, the longest.": "a name of 31 bytes, the longest",
 	} {

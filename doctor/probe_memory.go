@@ -206,7 +206,7 @@ func udmabuf() finding {
 		return fails(name, "make a sealed memfd", err)
 	}
 	defer sys.Close(fd)
-	dmabuf, err := sys.ProbeUdmabufCreate(int(dev.Fd()), fd, uint64(os.Getpagesize()))
+	dmabuf, err := sys.UdmabufCreate(int(dev.Fd()), fd, uint64(os.Getpagesize()))
 	if err != nil {
 		return fails(name, "UDMABUF_CREATE", err)
 	}

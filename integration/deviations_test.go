@@ -51,7 +51,11 @@ func TestDeviationsAreAsListed(t *testing.T) {
 	legs(t, func(t *testing.T, who leg) {
 		own := ownDir(t) + "/protected.yaml"
 		require.NoError(t, os.WriteFile(own, []byte(protectedBoard), 0o644))
-		r := heapfs(t, who, options{}, "run", "--board", own, "--", client("deviations"))
+		args := []string{"run", "--board", own, "--", client("deviations")}
+		if start(t, who, options{}, "test", "-w", "/dev/udmabuf").wait() == 0 {
+			args = append(args, "--kernel-sync-files")
+		}
+		r := heapfs(t, who, options{}, args...)
 		assert.Equal(t, 0, r.status, r.stdout)
 		// Two rows take more than one program.
 		assert.ElementsMatch(t, listed, append(rowIDs(r.stdout), "B18", "B19"))

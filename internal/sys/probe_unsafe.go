@@ -12,7 +12,6 @@ import (
 const (
 	probeFuseBackingOpen  = 0x4010e501 // _IOW(229, 1, struct fuse_backing_map)
 	probeFuseBackingClose = 0x4004e502 // _IOW(229, 2, uint32_t)
-	probeUdmabufCreate    = 0x40187542 // _IOW('u', 0x42, struct udmabuf_create)
 )
 
 // probeBackingMap is struct fuse_backing_map, 16 bytes.
@@ -20,14 +19,6 @@ type probeBackingMap struct {
 	fd      int32
 	flags   uint32
 	padding uint64
-}
-
-// probeUdmabuf is struct udmabuf_create, 24 bytes; offset and size in bytes.
-type probeUdmabuf struct {
-	memfd  uint32
-	flags  uint32
-	offset uint64
-	size   uint64
 }
 
 // probeIoctl issues one ioctl and returns its value. It does not retry: the
@@ -56,16 +47,6 @@ func ProbeFuseBackingClose(dev int, id int32) error {
 	_, err := probeIoctl("ioctl FUSE_DEV_IOC_BACKING_CLOSE", dev,
 		probeFuseBackingClose, unsafe.Pointer(&id))
 	return err
-}
-
-// ProbeUdmabufCreate makes a dma-buf of the first size bytes of memfd, which
-// must be sealed against shrinking, and returns its close-on-exec descriptor,
-// the caller's to close. dev is an open /dev/udmabuf.
-func ProbeUdmabufCreate(dev, memfd int, size uint64) (int, error) {
-	const cloexec = 1 // UDMABUF_FLAGS_CLOEXEC
-	req := probeUdmabuf{memfd: uint32(memfd), flags: cloexec, size: size}
-	return probeIoctl("ioctl UDMABUF_CREATE", dev,
-		probeUdmabufCreate, unsafe.Pointer(&req))
 }
 
 // ProbePtraceSeize attaches to thread tid without stopping it, with options
