@@ -22,10 +22,15 @@ const (
 	// bufferSeals keep a holder from changing the size under the others, and from adding seals that would lock them out.
 	bufferSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
-	// stockSize is how many files without a size lie ready: making one, with its watch, costs more than the rest of an ALLOC.
-	stockSize = 32
-	// readySize is how many files of the size that was asked for last lie ready with that size and sealed.
-	readySize = 16
+	// maxStock is how many files without a size lie ready at the most: making one, with its watch, costs more than the rest of an
+	// ALLOC.
+	maxStock = 32
+	// maxReady is how many files of the size that was asked for last lie ready with that size and sealed.
+	maxReady = 16
+	// stockShare of the limit of open files is what each of the two may be where that is small; both have two descriptors a file.
+	stockShare = 64
+	// otherFiles are the descriptors that a server with a usual limit keeps for all else: a live buffer has one.
+	otherFiles = 512
 
 	// sweepEvery is how often all live files are asked whether somebody holds them, in case that a hint was lost.
 	sweepEvery = 5 * time.Second
@@ -41,6 +46,7 @@ const (
 type Memfds struct {
 	hints *hints
 	stock chan *Memfd
+	limit limits
 	low   chan struct{} // the stock wants to be filled
 	stop  chan struct{}
 	wg    sync.WaitGroup
@@ -54,6 +60,14 @@ type Memfds struct {
 	readyOf uint64
 	lastOf  uint64 // the size that was asked for last
 	wanted  uint64 // the size that was asked for twice in a row, 0 for none
+}
+
+// limits keep the server from running out of descriptors in the middle of something: an ALLOC too many is refused before.
+type limits struct{ live, stock, ready int }
+
+func limitsOf(files int) limits {
+	share := max(2, files/stockShare)
+	return limits{live: max(files-otherFiles, files/2), stock: min(maxStock, share), ready: min(maxReady, share)}
 }
 
 // Memfd is the file of one buffer. Its descriptors belong to it.
@@ -73,8 +87,9 @@ type Memfd struct {
 
 // NewMemfds starts the exporter. Close ends it.
 func NewMemfds() (*Memfds, error) {
+	limit := limitsOf(sys.FileLimit())
 	m := &Memfds{
-		stock: make(chan *Memfd, stockSize), low: make(chan struct{}, 1), stop: make(chan struct{}),
+		limit: limit, stock: make(chan *Memfd, limit.stock), low: make(chan struct{}, 1), stop: make(chan struct{}),
 		live: map[*Memfd]struct{}{},
 	}
 	// Whether the kernel has what this way needs is found out here, not in a caller's ALLOC.
@@ -118,8 +133,11 @@ func (m *Memfds) Close() {
 // mapped. gone is called once, from another goroutine, when nobody holds the file any more: not before Delivered, and not
 // after Discard.
 //
-// An error is the server's trouble: EMFILE, ENFILE or ENOMEM from the calls below, or a size that no file can have.
+// An error is the server's trouble: ErrTooManyFiles, EMFILE, ENFILE or ENOMEM from the calls below, or a size that no file can have.
 func (m *Memfds) New(size uint64, accMode int, cpu bool, gone func()) (*Memfd, error) {
+	if m.count() >= m.limit.live {
+		return nil, fmt.Errorf("%w: %d live buffers", ErrTooManyFiles, m.limit.live)
+	}
 	if f := m.takeReady(size, accMode, cpu, gone); f != nil {
 		return f, nil
 	}
@@ -252,6 +270,12 @@ func (f *Memfd) close() {
 	f.caller = -1
 }
 
+func (m *Memfds) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.live)
+}
+
 func (m *Memfds) all() []*Memfd {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -289,5 +313,8 @@ func (m *Memfds) tick() {
 		}
 	}
 }
+
+// ErrTooManyFiles says that the server's limit of open files leaves no room for another buffer.
+var ErrTooManyFiles = errors.New("the server's limit of open files (ulimit -Hn) is reached")
 
 var errStopped = errors.New("the exporter is closed")

@@ -60,7 +60,7 @@ func (m *Memfds) takeReady(size uint64, accMode int, cpu bool, gone func()) *Mem
 	}
 	f := m.ready[len(m.ready)-1]
 	m.ready = m.ready[:len(m.ready)-1]
-	if len(m.ready) < readySize/2 {
+	if len(m.ready) < m.limit.ready/2 {
 		m.wantStock()
 	}
 	f.gone = gone
@@ -72,7 +72,7 @@ func (m *Memfds) takeReady(size uint64, accMode int, cpu bool, gone func()) *Mem
 func (m *Memfds) makeReady() bool {
 	m.mu.Lock()
 	size := m.wanted
-	change, full := size != m.readyOf, len(m.ready) >= readySize
+	change, full := size != m.readyOf, len(m.ready) >= m.limit.ready
 	m.mu.Unlock()
 	switch {
 	case change:
@@ -121,7 +121,7 @@ func (m *Memfds) dropReady(size uint64) int {
 func (m *Memfds) take() (*Memfd, error) {
 	select {
 	case f := <-m.stock:
-		if len(m.stock) < stockSize/2 {
+		if len(m.stock) < cap(m.stock)/2 {
 			m.wantStock()
 		}
 		return f, nil

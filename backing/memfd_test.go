@@ -184,3 +184,28 @@ func TestDescriptorsOfTheServerRunOut(t *testing.T) {
 	require.NoError(t, err, "descriptors were lost")
 	f.Discard()
 }
+
+// The server keeps descriptors for all else, so that an ALLOC too many is refused before anything else fails.
+func TestBuffersLeaveDescriptorsForTheRest(t *testing.T) {
+	for _, files := range []int{128, 256, 1024, 20000, 1 << 20} {
+		l := limitsOf(files)
+		assert.Less(t, l.live+2*l.stock+2*l.ready, files)
+		assert.GreaterOrEqual(t, l.live, files/2)
+	}
+	m := newMemfds(t)
+	m.limit.live = 3
+	var files []*Memfd
+	for range 3 {
+		f, err := m.New(4096, unix.O_RDWR, true, func() {})
+		require.NoError(t, err)
+		files = append(files, f)
+	}
+	_, err := m.New(4096, unix.O_RDWR, true, func() {})
+	require.ErrorIs(t, err, ErrTooManyFiles)
+	files[0].Discard()
+	f, err := m.New(4096, unix.O_RDWR, true, func() {})
+	require.NoError(t, err)
+	for _, f := range append(files[1:], f) {
+		f.Discard()
+	}
+}

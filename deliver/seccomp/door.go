@@ -35,7 +35,7 @@ type Door struct {
 	cfg      Config
 	listener int
 	opened   time.Time
-	threads  threads
+	threads  *threads
 	tenants  tenants
 
 	hungUp atomic.Bool
@@ -57,7 +57,7 @@ type Door struct {
 func Open(listener int, cfg Config) *Door {
 	d := &Door{
 		cfg: cfg, listener: listener, opened: time.Now(), done: make(chan struct{}),
-		threads: threads{idle: map[int]*thread{}}, tenants: tenants{all: map[string]*tenant{}},
+		threads: newThreads(), tenants: tenants{all: map[string]*tenant{}},
 		receivers: map[*receiver]struct{}{}, active: make(chan struct{}, 1),
 		turn: make(chan struct{}), ending: make(chan struct{}),
 	}

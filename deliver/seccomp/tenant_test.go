@@ -12,7 +12,7 @@ import (
 func newTenants() *tenants { return &tenants{all: map[string]*tenant{}} }
 
 func callOf(uid int, cgroup string) *call {
-	return &call{door: &Door{}, id: heapnodes.Identity{UID: uid}, thread: &thread{dir: -1, comm: -1, cgroup: cgroup}}
+	return &call{door: &Door{threads: &threads{}}, id: heapnodes.Identity{UID: uid}, thread: &thread{dir: -1, comm: -1, cgroup: cgroup}}
 }
 
 // occupy takes all places of a tenant.

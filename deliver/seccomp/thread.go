@@ -10,8 +10,12 @@ import (
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
-// maxThreads is how many threads' directories are kept open between calls: two descriptors each.
-const maxThreads = 128
+const (
+	// maxThreads is how many threads' directories are kept open between calls at the most: two descriptors each.
+	maxThreads = 128
+	// threadsShare of the limit of open files is what they may be where that is small.
+	threadsShare = 16
+)
 
 // thread is an open view of a caller's /proc directory. It belongs to one call at a time. When the thread is gone, every look
 // through it fails, so a recycled number is never taken for the old thread.
@@ -83,8 +87,13 @@ func (t *thread) uid() int {
 
 // threads keeps the views of recent callers.
 type threads struct {
+	max  int
 	mu   sync.Mutex
 	idle map[int]*thread
+}
+
+func newThreads() *threads {
+	return &threads{max: min(maxThreads, max(1, sys.FileLimit()/threadsShare)), idle: map[int]*thread{}}
 }
 
 // take gives the view of a thread, and whether it was kept from an earlier call and so may be of an ended thread.
@@ -110,7 +119,7 @@ func (ts *threads) put(t *thread) {
 	case ts.idle[t.tid] != nil:
 		drop = t
 	default:
-		if len(ts.idle) >= maxThreads {
+		if len(ts.idle) >= ts.max {
 			for tid, other := range ts.idle {
 				drop = other
 				delete(ts.idle, tid)

@@ -94,7 +94,7 @@ func view(t *testing.T, tid int) *thread {
 }
 
 func TestViewsAreKeptForTheNextCall(t *testing.T) {
-	ts := &threads{idle: map[int]*thread{}}
+	ts := newThreads()
 	_, _, err := ts.take(1 << 30)
 	assert.Error(t, err)
 
@@ -120,7 +120,7 @@ func TestViewsAreKeptForTheNextCall(t *testing.T) {
 }
 
 func TestNoMoreViewsAreKeptThanAllowed(t *testing.T) {
-	ts := &threads{idle: map[int]*thread{}}
+	ts := newThreads()
 	before := len(descriptors())
 	for i := range maxThreads + 10 {
 		ts.put(view(t, 1<<30+i))

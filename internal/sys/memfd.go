@@ -87,3 +87,13 @@ func Close(fd int) {
 		_ = unix.Close(fd)
 	}
 }
+
+// FileLimit is how many descriptors this process may have open (RLIMIT_NOFILE, the soft limit, which the Go runtime has raised to
+// the hard one).
+func FileLimit() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024 // what most systems begin with
+	}
+	return int(min(limit.Cur, 1<<30))
+}
