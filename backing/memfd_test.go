@@ -110,14 +110,15 @@ func TestAccessModeIsTheCallersOwn(t *testing.T) {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 		require.NoError(t, err)
 		assert.Equal(t, mode, flags&unix.O_ACCMODE)
-		_, err = unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		mem, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if mode == unix.O_RDWR {
-			assert.NoError(t, err)
+			require.NoError(t, err)
+			require.NoError(t, unix.Munmap(mem))
 		} else {
 			assert.ErrorIs(t, err, unix.EACCES)
-			sys.Close(fd)
-			isGone(t, gone)
 		}
+		sys.Close(fd)
+		isGone(t, gone)
 	}
 }
 

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/internal/leaktest"
 )
 
 // ownNamespace is set in the process that may mount without being seen by anybody.
@@ -27,19 +27,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "mount --make-rprivate /:", err)
 		os.Exit(1)
 	}
-	before := descriptors()
-	code := m.Run()
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, "leaked goroutines:", err)
-		code = 1
-	}
-	for fd, file := range descriptors() {
-		// The runtime's own: the poller, and the pidfd of its self-test.
-		if before[fd] == "" && !strings.HasPrefix(file, "anon_inode:[event") && !strings.HasPrefix(file, "anon_inode:[pidfd") {
-			fmt.Fprintf(os.Stderr, "leaked descriptor %s: %s\n", fd, file)
-			code = 1
-		}
-	}
+	code := leaktest.Run(m)
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), "fuse.heapfs-test") {
 		fmt.Fprintf(os.Stderr, "leaked mount (%v):\n%s", err, mounts)
 		code = 1
@@ -77,16 +65,4 @@ func inOwnNamespace() int {
 		fmt.Fprintln(os.Stderr, "skipped, these tests mount:", err, "- run as root, or: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
 		return 0
 	}
-}
-
-// descriptors is what each open descriptor refers to.
-func descriptors() map[string]string {
-	open := map[string]string{}
-	entries, _ := filepath.Glob("/proc/self/fd/*")
-	for _, e := range entries {
-		if file, err := os.Readlink(e); err == nil {
-			open[filepath.Base(e)] = file
-		}
-	}
-	return open
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/internal/leaktest"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -79,11 +80,11 @@ func TestADamagedMessageIsAnErrorAndItsDescriptorsAreClosed(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			a, b := newPair(t)
 			rights := unix.UnixRights(openFiles(t, r.fds)...)
-			before := descriptors()
+			before := leaktest.Descriptors()
 			require.NoError(t, unix.Sendmsg(a.fd, []byte(r.data), rights, nil, 0))
 			_, err := b.receive()
 			assert.ErrorContains(t, err, r.want)
-			assert.Equal(t, before, descriptors())
+			assert.Equal(t, before, leaktest.Descriptors())
 		})
 	}
 }
@@ -98,23 +99,23 @@ func TestAnEmptyDatagramIsTheEnd(t *testing.T) {
 func TestOfManyDescriptorsOneIsKept(t *testing.T) {
 	a, b := newPair(t)
 	fds := openFiles(t, 3)
-	before := descriptors()
+	before := leaktest.Descriptors()
 	require.NoError(t, unix.Sendmsg(a.fd, []byte(`{"Kind":"mounted"}`), unix.UnixRights(fds...), nil, 0))
 	m, err := b.receive()
 	require.NoError(t, err)
-	assert.Len(t, descriptors(), len(before)+1)
+	assert.Len(t, leaktest.Descriptors(), len(before)+1)
 	sys.Close(m.fd)
-	assert.Equal(t, before, descriptors())
+	assert.Equal(t, before, leaktest.Descriptors())
 }
 
 func TestAnotherKindThanExpectedIsAnErrorAndItsDescriptorIsClosed(t *testing.T) {
 	a, b := newPair(t)
 	fd := openFiles(t, 1)[0]
-	before := descriptors()
+	before := leaktest.Descriptors()
 	require.NoError(t, a.send(message{Kind: msgMounted}, fd))
 	_, err := b.expect(msgGo)
 	assert.EqualError(t, err, `got message "mounted" instead of "go"`)
-	assert.Equal(t, before, descriptors())
+	assert.Equal(t, before, leaktest.Descriptors())
 }
 
 func TestMessagesArriveWhole(t *testing.T) {

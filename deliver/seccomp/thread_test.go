@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/internal/leaktest"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -45,10 +46,10 @@ func FuzzStatusNumber(f *testing.F) {
 }
 
 func TestAThreadThatIsNotThereCantBeOpened(t *testing.T) {
-	before := descriptors()
+	before := leaktest.Descriptors()
 	_, err := openThread(1 << 30)
 	assert.ErrorIs(t, err, unix.ENOENT)
-	assert.Equal(t, before, descriptors())
+	assert.Equal(t, before, leaktest.Descriptors())
 }
 
 func TestAThreadIsSeenAsItIsNow(t *testing.T) {
@@ -107,28 +108,28 @@ func TestViewsAreKeptForTheNextCall(t *testing.T) {
 	assert.NotSame(t, first, second)
 
 	ts.put(first)
-	before := len(descriptors())
+	before := len(leaktest.Descriptors())
 	ts.put(second)
-	assert.Len(t, descriptors(), before-2, "one view of a thread is enough")
+	assert.Len(t, leaktest.Descriptors(), before-2, "one view of a thread is enough")
 	again, kept, err := ts.take(os.Getpid())
 	require.NoError(t, err)
 	assert.True(t, kept)
 	assert.Same(t, first, again)
 	ts.put(again)
 	ts.close()
-	assert.Len(t, descriptors(), before-4)
+	assert.Len(t, leaktest.Descriptors(), before-4)
 }
 
 func TestNoMoreViewsAreKeptThanAllowed(t *testing.T) {
 	ts := newThreads()
-	before := len(descriptors())
+	before := len(leaktest.Descriptors())
 	for i := range maxThreads + 10 {
 		ts.put(view(t, 1<<30+i))
 		assert.LessOrEqual(t, len(ts.idle), maxThreads)
 	}
-	assert.Len(t, descriptors(), before+2*maxThreads)
+	assert.Len(t, leaktest.Descriptors(), before+2*maxThreads)
 	assert.Contains(t, ts.idle, 1<<30+maxThreads+9, "the newest is kept")
 	ts.close()
 	ts.put(view(t, 1<<30))
-	assert.Len(t, descriptors(), before, "nothing is kept behind the end")
+	assert.Len(t, leaktest.Descriptors(), before, "nothing is kept behind the end")
 }
