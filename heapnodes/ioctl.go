@@ -97,12 +97,13 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 		}
 		return err
 	}
-	b.export.Delivered()
 	from, to := uapi.AllocFDRange(len(out))
 	uapi.PutAllocFD(out, uint32(fd))
 	// Should this fail, then because another thread unmapped the page since: the buffer stays with the caller, as on kernels
 	// up to 6.18.
-	return c.Write(out[from:to], arg+uint64(from))
+	err = c.Write(out[from:to], arg+uint64(from))
+	b.export.Delivered()
+	return err
 }
 
 // export makes the buffer's file. What the server lacks for it may be held by buffers that nobody holds any more.

@@ -26,6 +26,8 @@ type call struct {
 	// waiting is when the current look into the caller began (nanoseconds since the door opened), 0 between looks.
 	waiting  atomic.Int64
 	answered atomic.Bool
+	// installed is that the caller's thread has taken a descriptor just now, which says as much as the question whether it waits.
+	installed bool
 }
 
 var _ heapnodes.Caller = (*call)(nil)
@@ -60,9 +62,12 @@ func (c *call) Write(p []byte, addr uint64) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if !c.alive() {
+	// Between this question and the write the caller may be killed, too; for its number to be another's by then, all numbers
+	// would have to be used up in a few microseconds.
+	if !c.installed && !c.alive() {
 		return heapnodes.ErrGone
 	}
+	c.installed = false
 	c.wait()
 	n, err := c.thread.writeMemory(p, addr)
 	c.waiting.Store(0)
@@ -91,6 +96,7 @@ func (c *call) Install(fd int, cloexec bool) (int, error) {
 	c.waiting.Store(0)
 	switch errno {
 	case 0:
+		c.installed = true
 		return n, nil
 	case unix.EMFILE:
 		return -1, heapnodes.ErrCallerFiles
