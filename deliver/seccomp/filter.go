@@ -22,17 +22,15 @@ type abi struct {
 	nrs  []uint32
 }
 
-// trapped are the low 16 bits (number and type) of the commands that are ours, whatever their size and direction. A kernel's heap
-// node looks at the number alone; numbers of other types reach it through FUSE.
-var trapped = []uint16{
-	uapi.HeapIoctlAlloc.TypeNR(),
-	uapi.BufIoctlSync.TypeNR(),
-	uapi.BufIoctlSetNameA.TypeNR(),
-	uapi.BufIoctlExportSyncFile.TypeNR(),
-	uapi.BufIoctlImportSyncFile.TypeNR(),
-	uapi.SyncIoctlMerge.TypeNR(),
-	uapi.SyncIoctlFileInfo.TypeNR(),
-	uapi.SyncIoctlSetDeadline.TypeNR(),
+// commands is a run of commands of one type, by the low 16 bits: type and number.
+type commands struct{ first, last uint16 }
+
+// trapped are the commands that are ours, whatever their size and direction, from the highest down. A kernel's heap node looks at
+// the number alone; numbers of other types reach it through FUSE.
+var trapped = []commands{
+	{uapi.BufIoctlSync.TypeNR(), uapi.BufIoctlImportSyncFile.TypeNR()}, // SYNC, SET_NAME, EXPORT_SYNC_FILE, IMPORT_SYNC_FILE
+	{uapi.HeapIoctlAlloc.TypeNR(), uapi.HeapIoctlAlloc.TypeNR()},
+	{uapi.SyncIoctlMerge.TypeNR(), uapi.SyncIoctlSetDeadline.TypeNR()}, // MERGE, FILE_INFO, SET_DEADLINE
 }
 
 // Filter is the program for this machine's architecture, with its 32-bit callers. Everything but our commands is allowed; the
@@ -47,8 +45,13 @@ func assemble(abis []abi) ([]bpf.RawInstruction, error) {
 		bpf.LoadAbsolute{Off: dataCmd, Size: 4},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xffff},
 	}
-	for i, typeNR := range trapped {
-		tail = append(tail, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(typeNR), SkipTrue: uint8(len(trapped) - i)})
+	// Two comparisons a run, and most commands are out after few: above a run is none of ours, as those above were seen to.
+	for i, run := range trapped {
+		left := 2 * (len(trapped) - i - 1)
+		tail = append(tail,
+			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(run.last), SkipTrue: uint8(left + 1)},
+			bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: uint32(run.first), SkipTrue: uint8(left + 1)},
+		)
 	}
 	tail = append(tail,
 		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},
