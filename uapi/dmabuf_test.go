@@ -101,7 +101,7 @@ func FuzzSyncFileArg(f *testing.F) {
 	// What is decoded is what Put writes.
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) < 8 {
-			t.Skip("the command says 8 bytes")
+			return // the command says 8 bytes
 		}
 		out := make([]byte, 8)
 		DecodeSyncFile(in).Put(out)
