@@ -34,61 +34,113 @@ var trapped = []commands{
 }
 
 // Filter is the program for this machine's architecture, with its 32-bit callers. Everything but our commands is allowed; the
-// kernel sees that without running the program for any system call but ioctl. The command is compared by its low half only:
-// musl passes it sign-extended, and the kernel ignores the upper half.
+// kernel sees that without running the program for any system call of the machine's own ABI but ioctl. The command is compared by
+// its low half only: musl passes it sign-extended, and the kernel ignores the upper half.
 func Filter() ([]bpf.RawInstruction, error) { return assemble(abis) }
 
+// assemble orders the questions so that an ioctl of the machine's own ABI that is none of ours, which is what a program makes most,
+// leaves after five instructions: the number of the call, then one look at the command. What the number means depends on the
+// architecture, but that is asked only about a command that looks like ours.
 func assemble(abis []abi) ([]bpf.RawInstruction, error) {
-	var prog []bpf.Instruction
-	// The tail is the same for all: commands, then the two ends. Sections before it jump to it by distance.
-	tail := []bpf.Instruction{
-		bpf.LoadAbsolute{Off: dataCmd, Size: 4},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xffff},
-	}
-	// Two comparisons a run, and most commands are out after few: above a run is none of ours, as those above were seen to.
-	for i, run := range trapped {
-		left := 2 * (len(trapped) - i - 1)
-		tail = append(tail,
-			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(run.last), SkipTrue: uint8(left + 1)},
-			bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: uint32(run.first), SkipTrue: uint8(left + 1)},
-		)
-	}
-	tail = append(tail,
-		bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW},
-		bpf.RetConstant{Val: unix.SECCOMP_RET_USER_NOTIF},
+	const (
+		command = "command"
+		ours    = "ours"
+		allow   = "allow"
+		notify  = "notify"
 	)
+	var p program
+	p.add(bpf.LoadAbsolute{Off: dataNR, Size: 4})
+	p.jump(bpf.JumpEqual, abis[0].nrs[0], command, "")
+	p.callIsOneOf(abis, command)
 
-	var sections [][]bpf.Instruction
-	after := 0 // instructions between the section at hand and the tail
-	for i := len(abis) - 1; i >= 0; i-- {
-		a := abis[i]
-		section := []bpf.Instruction{
-			bpf.LoadAbsolute{Off: dataArch, Size: 4},
-			// Another architecture: on to the next section, which begins behind the load, the numbers and the return.
-			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: a.arch, SkipTrue: uint8(len(a.nrs) + 2)},
-			bpf.LoadAbsolute{Off: dataNR, Size: 4},
+	p.label(command)
+	p.add(bpf.LoadAbsolute{Off: dataCmd, Size: 4})
+	p.jump(bpf.JumpBitsSet, foreignBits(), allow, "")
+	p.add(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xffff})
+	// Two comparisons a run; above a run is none of ours, as those above were seen to.
+	for _, run := range trapped {
+		p.jump(bpf.JumpGreaterThan, uint32(run.last), allow, "")
+		p.jump(bpf.JumpGreaterOrEqual, uint32(run.first), ours, "")
+	}
+	p.add(bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
+
+	p.label(ours)
+	p.callIsOneOf(abis, notify)
+
+	p.label(allow)
+	p.add(bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
+	p.label(notify)
+	p.add(bpf.RetConstant{Val: unix.SECCOMP_RET_USER_NOTIF})
+	return p.assemble()
+}
+
+// callIsOneOf goes on at yes for an ioctl of one of the abis, and allows any other call.
+func (p *program) callIsOneOf(abis []abi, yes string) {
+	for _, a := range abis {
+		next := fmt.Sprint("next ", len(p.code))
+		p.add(bpf.LoadAbsolute{Off: dataArch, Size: 4})
+		p.jump(bpf.JumpEqual, a.arch, "", next)
+		p.add(bpf.LoadAbsolute{Off: dataNR, Size: 4})
+		for _, nr := range a.nrs {
+			p.jump(bpf.JumpEqual, nr, yes, "")
 		}
-		for j, nr := range a.nrs {
-			section = append(section, bpf.JumpIf{Cond: bpf.JumpEqual, Val: nr, SkipTrue: uint8(len(a.nrs) - j + after)})
+		p.add(bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
+		p.label(next)
+	}
+	p.add(bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
+}
+
+// foreignBits are the bits of a command's type and number that none of ours has.
+func foreignBits() uint32 {
+	var used uint16
+	for _, run := range trapped {
+		for cmd := run.first; cmd <= run.last; cmd++ {
+			used |= cmd
 		}
-		section = append(section, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
-		if i == len(abis)-1 {
-			// Behind the last section stands the end for unknown architectures.
-			section = append(section, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
-			for j := range a.nrs {
-				jump := section[3+j].(bpf.JumpIf)
-				jump.SkipTrue++
-				section[3+j] = jump
+	}
+	return uint32(^used)
+}
+
+// program is instructions with jumps by name. A jump to "" goes on with the next instruction.
+type program struct {
+	code   []bpf.Instruction
+	jumps  map[int][2]string // by the jump's place: where to if the test holds, and if not
+	labels map[string]int
+}
+
+func (p *program) add(i bpf.Instruction) { p.code = append(p.code, i) }
+
+func (p *program) jump(test bpf.JumpTest, val uint32, ifTrue, ifFalse string) {
+	if p.jumps == nil {
+		p.jumps = map[int][2]string{}
+	}
+	p.jumps[len(p.code)] = [2]string{ifTrue, ifFalse}
+	p.add(bpf.JumpIf{Cond: test, Val: val})
+}
+
+func (p *program) label(name string) {
+	if p.labels == nil {
+		p.labels = map[string]int{}
+	}
+	p.labels[name] = len(p.code)
+}
+
+func (p *program) assemble() ([]bpf.RawInstruction, error) {
+	for at, to := range p.jumps {
+		j := p.code[at].(bpf.JumpIf)
+		for k, skip := range []*uint8{&j.SkipTrue, &j.SkipFalse} {
+			if to[k] == "" {
+				continue
 			}
+			distance := p.labels[to[k]] - at - 1
+			if distance < 0 || distance > 255 {
+				return nil, fmt.Errorf("seccomp filter: no way from instruction %d to %q", at, to[k])
+			}
+			*skip = uint8(distance)
 		}
-		after += len(section)
-		sections = append(sections, section)
+		p.code[at] = j
 	}
-	for i := len(sections) - 1; i >= 0; i-- {
-		prog = append(prog, sections[i]...)
-	}
-	prog = append(prog, tail...)
-	raw, err := bpf.Assemble(prog)
+	raw, err := bpf.Assemble(p.code)
 	if err != nil {
 		return nil, fmt.Errorf("seccomp filter: %w", err)
 	}

@@ -2,7 +2,9 @@ package seccomp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,14 +21,22 @@ var both = []abi{
 	{arch: unix.AUDIT_ARCH_I386, nrs: []uint32{54}},
 }
 
+var machine = sync.OnceValues(func() (*bpf.VM, error) {
+	raw, err := assemble(both)
+	if err != nil {
+		return nil, err
+	}
+	prog, ok := bpf.Disassemble(raw)
+	if !ok {
+		return nil, errors.New("unknown instructions")
+	}
+	return bpf.NewVM(prog)
+})
+
 // judge runs the program. The virtual machine reads big-endian words, as network filters do; seccomp's are the machine's.
 func judge(t *testing.T, arch, nr uint32, cmd uint64) uint32 {
 	t.Helper()
-	raw, err := assemble(both)
-	require.NoError(t, err)
-	prog, ok := bpf.Disassemble(raw)
-	require.True(t, ok)
-	vm, err := bpf.NewVM(prog)
+	vm, err := machine()
 	require.NoError(t, err)
 	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data[dataNR:], nr)
@@ -72,6 +82,20 @@ func TestFilterTrapsOurCommandsOnly(t *testing.T) {
 				assert.Equal(t, uint32(unix.SECCOMP_RET_ALLOW), judge(t, way.arch, way.nr, cmd), "command %#x", cmd)
 			}
 		})
+	}
+}
+
+func TestEveryCommandIsJudgedAsTheTableSays(t *testing.T) {
+	for cmd := range uint64(1 << 16) {
+		want := uint32(unix.SECCOMP_RET_ALLOW)
+		for _, run := range trapped {
+			if uint64(run.first) <= cmd && cmd <= uint64(run.last) {
+				want = unix.SECCOMP_RET_USER_NOTIF
+			}
+		}
+		if got := judge(t, unix.AUDIT_ARCH_X86_64, 16, 0xC0180000|cmd); got != want {
+			assert.Equal(t, want, got, "command %#x", cmd)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func calls(s *site, rounds int) (figures []figure, err error) {
 	for range rounds {
 		for _, x := range []side{
 			{"alloc", allocSamples, inside}, {"notify", allocSamples, notify}, {"memfd", allocSamples, outside},
-			{"other", ioctlSamples, inside}, {"other", ioctlSamples, outside},
+			{"other", ioctlSamples, inside}, {"other", ioctlSamples, outside}, {"other", ioctlSamples, notify},
 			{"map", mapSamples, inside},
 		} {
 			a, err := x.client.ask(x.what, x.samples)
@@ -70,6 +70,10 @@ func calls(s *site, rounds int) (figures []figure, err error) {
 		{
 			Name: "any other ioctl", Unit: "µs", Value: r.of("under run other", micro), Floor: r.of("outside other", micro),
 			FloorIs: "FIONREAD on a pipe without heapfs", Target: atMost(more, ioctlTarget),
+		},
+		{
+			Name: "  of it by heapfs's filter", Unit: "µs", Value: r.of("under run other", micro),
+			Floor: r.of("with a listener of its own other", micro), FloorIs: "the same under a filter of six instructions", Target: target{How: more},
 		},
 	}
 	for _, pass := range []string{"write", "read"} {
