@@ -74,9 +74,10 @@ func (n *node) Allocate(context.Context, fs.FileHandle, uint64, uint64, uint32) 
 }
 
 // Open takes any access mode: each may allocate. A stream has no position (lseek: ESPIPE, as nonseekable_open gives); direct I/O
-// keeps shared mappings out (mmap: ENODEV) and brings reads and writes here.
+// keeps shared mappings out (mmap: ENODEV) and brings reads and writes here. Nothing is to be flushed: a close asks nobody, whoever
+// makes it.
 func (n *node) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return nil, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NONSEEKABLE, fs.OK
+	return nil, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NONSEEKABLE | fuse.FOPEN_NOFLUSH, fs.OK
 }
 
 // Read is EINVAL: the kernel's node has no read operation.

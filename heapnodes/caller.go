@@ -33,6 +33,12 @@ type Caller interface {
 	Describe(fd int32) (link string, fdinfo []byte, err error)
 }
 
+// Guesser is a Caller that can guess.
+type Guesser interface {
+	// NextFD is the number that Install will most likely give, 0 where there is nothing to go by.
+	NextFD() int
+}
+
 // Exporter makes the files by which callers hold buffers, and knows when nobody holds one any more.
 type Exporter interface {
 	// Export makes a zeroed file of size bytes, a multiple of the page size. accMode is O_RDONLY, O_WRONLY, O_RDWR or

@@ -75,17 +75,50 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 	}
 	b.file = b.export.ID()
 
+	from, to := uapi.AllocFDRange(len(out))
+	guess := nextFD(c)
+	uapi.PutAllocFD(out, uint32(guess))
+	fd, err := n.deliver(c, b, req, out, arg)
+	if err != nil {
+		uapi.PutAllocFD(out, 0)
+		if guess != 0 && !n.heaps.cfg.CopyOutOnError { // else the caller of this function writes all of it
+			_ = c.Write(out[from:to], arg+uint64(from)) // where that is impossible, nothing was written before
+		}
+		return err
+	}
+	if fd != guess {
+		uapi.PutAllocFD(out, uint32(fd))
+		// Should this fail, then because another thread unmapped the page since: the buffer stays with the caller, as on
+		// kernels up to 6.18.
+		err = c.Write(out[from:to], arg+uint64(from))
+	}
+	b.export.Delivered()
+	return err
+}
+
+// nextFD is a guess at the number that the caller's descriptor will get, 0 for none. It is written together with the probe of the
+// argument, and if it holds nothing is left to be written afterwards.
+func nextFD(c Caller) int {
+	if g, ok := c.(Guesser); ok {
+		return g.NextFD()
+	}
+	return 0
+}
+
+// deliver puts the file of a buffer into the caller and gives its number there. If it can't, it takes the buffer back.
+func (n *Node) deliver(c Caller, b *Buffer, req uapi.AllocRequest, out []byte, arg uint64) (int, error) {
+	h := n.heaps
 	// A page that can't take the answer must be found out before the descriptor is in the caller: it could not be taken back.
 	if err := c.Write(out, arg); err != nil {
 		b.export.Discard()
 		b.giveBack()
-		return err
+		return -1, err
 	}
 	// From here on other threads of the caller may use the buffer.
 	if !h.add(b) {
 		b.export.Discard()
 		b.giveBack()
-		return errEnded
+		return -1, errEnded
 	}
 	h.cfg.Events.Emit(b.event(events.Alloc, c.Door()))
 	fd, err := c.Install(b.export.FD(), req.FDFlags&unix.O_CLOEXEC != 0)
@@ -95,15 +128,9 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 			b.emitFree("not delivered: " + err.Error())
 			b.giveBack()
 		}
-		return err
+		return -1, err
 	}
-	from, to := uapi.AllocFDRange(len(out))
-	uapi.PutAllocFD(out, uint32(fd))
-	// Should this fail, then because another thread unmapped the page since: the buffer stays with the caller, as on kernels
-	// up to 6.18.
-	err = c.Write(out[from:to], arg+uint64(from))
-	b.export.Delivered()
-	return err
+	return fd, nil
 }
 
 // export makes the buffer's file. What the server lacks for it may be held by buffers that nobody holds any more.

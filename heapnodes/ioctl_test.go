@@ -291,3 +291,51 @@ func TestWhereNobodyWaitsNothingWasRefused(t *testing.T) {
 	s.node("system").Refused(c, ErrBusy)
 	assert.Empty(t, s.events())
 }
+
+// guesser is a caller that guesses the number of its next descriptor.
+type guesser struct {
+	*fakeCaller
+	next int
+}
+
+func (g guesser) NextFD() int { return g.next }
+
+func TestAGuessedNumberIsWrittenWithTheProbe(t *testing.T) {
+	rows := []struct {
+		name  string
+		guess int
+		fd    uint32
+		log   []string
+	}{
+		{"no guess", 0, 41, []string{"read 24", "write 24", "install", "write 4"}},
+		{"a wrong one", 5, 41, []string{"read 24", "write 24", "install", "write 4"}},
+		{"a right one", 41, 41, []string{"read 24", "write 24", "install"}},
+	}
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			s := newSite(t)
+			c := guesser{newCaller(request(4096, 0, 0, 0)), r.guess}
+			require.NoError(t, s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument))
+			assert.Equal(t, request(4096, r.fd, 0, 0), c.data)
+			assert.Equal(t, r.log, c.log)
+		})
+	}
+}
+
+func TestAGuessDoesNotOutliveAFailure(t *testing.T) {
+	fails := func() (int, error) { return -1, ErrCallerFiles }
+	for name, change := range map[string]func(*Config){"copied out on error": copyOutOnError, "not": func(*Config) {}} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, change)
+			c := guesser{newCaller(request(4096, 0, 0, 0)), 41}
+			c.install = fails
+			assert.ErrorIs(t, s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument), ErrCallerFiles)
+			assert.Equal(t, request(4096, 0, 0, 0), c.data)
+
+			c = guesser{newCaller(request(4096, 0, 0, 0)), 41}
+			c.noWrite = map[uint64]bool{argument + 16: true} // behind the number
+			assert.ErrorIs(t, s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument), ErrFault)
+			assert.Equal(t, request(4096, 0, 0, 0), c.data)
+		})
+	}
+}

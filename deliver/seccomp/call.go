@@ -26,11 +26,15 @@ type call struct {
 	// waiting is when the current look into the caller began (nanoseconds since the door opened), 0 between looks.
 	waiting  atomic.Int64
 	answered atomic.Bool
-	// installed is that the caller's thread has taken a descriptor just now, which says as much as the question whether it waits.
-	installed bool
+	// certain is that the caller was seen to be there since it called: a thread that has taken a descriptor just now, or whose
+	// /proc directory, kept from an earlier call, still shows it. It says as much as the question whether the caller waits.
+	certain bool
 }
 
-var _ heapnodes.Caller = (*call)(nil)
+var (
+	_ heapnodes.Caller  = (*call)(nil)
+	_ heapnodes.Guesser = (*call)(nil)
+)
 
 func (c *call) Door() string                 { return doorName }
 func (c *call) Identity() heapnodes.Identity { return c.id }
@@ -64,10 +68,10 @@ func (c *call) Write(p []byte, addr uint64) error {
 	}
 	// Between this question and the write the caller may be killed, too; for its number to be another's by then, all numbers
 	// would have to be used up in a few microseconds.
-	if !c.installed && !c.alive() {
+	if !c.certain && !c.alive() {
 		return heapnodes.ErrGone
 	}
-	c.installed = false
+	c.certain = false
 	c.wait()
 	n, err := c.thread.writeMemory(p, addr)
 	c.waiting.Store(0)
@@ -96,7 +100,8 @@ func (c *call) Install(fd int, cloexec bool) (int, error) {
 	c.waiting.Store(0)
 	switch errno {
 	case 0:
-		c.installed = true
+		c.certain = true
+		c.thread.habit.got(n)
 		return n, nil
 	case unix.EMFILE:
 		return -1, heapnodes.ErrCallerFiles
@@ -123,6 +128,9 @@ func (c *call) Describe(fd int32) (link string, fdinfo []byte, err error) {
 	}
 	return link, buf[:k:k], nil
 }
+
+// NextFD goes by what the thread was given before.
+func (c *call) NextFD() int { return c.thread.habit.next() }
 
 func (c *call) wait() { c.waiting.Store(max(1, int64(time.Since(c.door.opened)))) }
 

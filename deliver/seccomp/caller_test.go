@@ -34,6 +34,7 @@ var scenes = map[string]func(*client){
 	"nothing of ours":  (*client).others,
 	"refusals":         (*client).refusals,
 	"buffers":          (*client).buffers,
+	"habits":           (*client).habits,
 	"calls on buffers": (*client).bufferCalls,
 	"sync files":       (*client).syncFiles,
 	"descriptors":      (*client).fewDescriptors,
@@ -184,6 +185,70 @@ func (c *client) buffers() {
 	c.is("munmap", unix.Munmap(view), nil)
 	for range 200 { // five times the pool
 		sys.Close(c.alloc(16<<10, unix.O_RDWR))
+	}
+}
+
+// habits has calls on one descriptor often enough for it to be known, and then changes what the descriptor is.
+func (c *client) habits() {
+	const heap = 60
+	alloc := uint64(uapi.HeapIoctlAlloc)
+	on := func(what string, fd int, want unix.Errno) {
+		c.is(what, c.ioctl(fd, alloc, c.request(4096, unix.O_RDWR)), want)
+		if want == 0 {
+			c.is(what+": the lowest free number", c.answer(8), c.lowest)
+			sys.Close(c.answer(8))
+		} else {
+			c.is(what+": no number", c.answer(8), 0)
+		}
+	}
+	becomes := func(fd int) { c.is("dup3", unix.Dup3(fd, heap, unix.O_CLOEXEC), nil) }
+	often := func(what string) {
+		for range 200 { // it takes a moment until a descriptor is known
+			on(what, heap, 0)
+		}
+	}
+	for range 3 {
+		becomes(callerHeap)
+		often("a heap")
+		becomes(callerOther)
+		on("another file", heap, unix.ENOTTY)
+		becomes(callerHeap)
+		often("the heap again")
+		sys.Close(heap)
+		on("a closed descriptor", heap, unix.EBADF)
+		again, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", callerHeap), unix.O_RDWR|unix.O_CLOEXEC, 0)
+		c.is("open", err, nil)
+		becomes(again)
+		sys.Close(again)
+		often("another open of the heap")
+		path, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", callerHeap), unix.O_PATH|unix.O_CLOEXEC, 0)
+		c.is("open O_PATH", err, nil)
+		becomes(path)
+		sys.Close(path)
+		for range 3 {
+			on("an O_PATH descriptor", heap, unix.EBADF)
+		}
+	}
+	becomes(callerHeap)
+
+	// The numbers go up, and then one in between is free.
+	var fds []int
+	for range 8 {
+		next := c.lowestFree()
+		fds = append(fds, c.alloc(4096, unix.O_RDWR))
+		c.is("the next number", fds[len(fds)-1], next)
+	}
+	for _, i := range []int{2, 5, 3} {
+		sys.Close(fds[i])
+		c.is("a number that became free", c.alloc(4096, unix.O_RDWR), fds[i])
+	}
+	var old unix.Rlimit
+	c.is("getrlimit", unix.Getrlimit(unix.RLIMIT_NOFILE, &old), nil)
+	c.is("setrlimit", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fds[7] + 1), Max: old.Max}), nil)
+	on("no number is left", heap, unix.EMFILE)
+	c.is("setrlimit", unix.Setrlimit(unix.RLIMIT_NOFILE, &old), nil)
+	for _, fd := range fds {
+		sys.Close(fd)
 	}
 }
 

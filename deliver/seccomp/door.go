@@ -36,6 +36,7 @@ type Door struct {
 	listener int
 	opened   time.Time
 	threads  *threads
+	learner  learner
 	tenants  tenants
 
 	hungUp atomic.Bool
@@ -57,7 +58,7 @@ type Door struct {
 func Open(listener int, cfg Config) *Door {
 	d := &Door{
 		cfg: cfg, listener: listener, opened: time.Now(), done: make(chan struct{}),
-		threads: newThreads(), tenants: tenants{all: map[string]*tenant{}},
+		threads: newThreads(), learner: newLearner(), tenants: tenants{all: map[string]*tenant{}},
 		receivers: map[*receiver]struct{}{}, active: make(chan struct{}, 1),
 		turn: make(chan struct{}), ending: make(chan struct{}),
 	}

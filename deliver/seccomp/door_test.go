@@ -168,6 +168,13 @@ func TestBuffersReachTheCallerAndEnd(t *testing.T) {
 	assert.Zero(t, p.count(events.AllocFailed))
 }
 
+func TestADescriptorIsWhatItIsNow(t *testing.T) {
+	p := play(t, "habits")
+	assert.Zero(t, p.state.ExitCode())
+	assert.Equal(t, 3*3*200+8+3+1, p.count(events.Alloc))
+	assert.Equal(t, 1, p.count(events.AllocFailed))
+}
+
 func TestCallsOnBuffers(t *testing.T) {
 	p := play(t, "calls on buffers")
 	assert.Zero(t, p.state.ExitCode())

@@ -23,28 +23,58 @@ func (c *call) resolve() target {
 	if c.notif.TID == 0 {
 		return nil
 	}
-	fd := "fd/" + strconv.FormatUint(uint64(uint32(c.notif.Args[0])), 10)
-	var id sys.FileID
 	for {
 		t, kept, err := d.threads.take(int(c.notif.TID))
 		if err != nil {
 			return nil
 		}
-		if id, err = sys.StatAt(t.dir, fd); err == nil {
-			c.thread = t
-			break
+		tgt, err := c.look(t)
+		if err == nil {
+			// What a kept view shows of the thread now, it shows of the thread that called.
+			c.thread, c.certain = t, kept
+			return tgt
 		}
+		c.thread = nil
 		t.close()
 		if !kept {
 			return nil // no such descriptor: the kernel says EBADF
 		}
 	}
+}
+
+// look finds what the descriptor of a call is, and who calls. An error says that the view is of a thread that has ended, or that
+// there is no such descriptor.
+func (c *call) look(t *thread) (target, error) {
+	d, n := c.door, uint32(c.notif.Args[0])
+	t.habit.uses(n)
+	if node := t.recall(n); node != nil {
+		comm, err := t.name()
+		if err != nil {
+			return nil, err
+		}
+		c.id = heapnodes.Identity{PID: t.tgid, TID: t.tid, UID: t.uid(), Comm: comm}
+		return node, nil
+	}
+	fd := "fd/" + strconv.FormatUint(uint64(n), 10)
+	id, err := sys.StatAt(t.dir, fd)
+	if err != nil {
+		return nil, err
+	}
+	c.thread = t // find and isPath look through it
 	tgt := d.find(c, id)
 	if tgt == nil || c.isPath(fd) {
-		return nil
+		return nil, nil //nolint:nilnil // It is a descriptor, but none of ours.
 	}
-	c.id = heapnodes.Identity{PID: c.thread.tgid, TID: c.thread.tid, UID: c.thread.uid(), Comm: c.thread.name()}
-	return tgt
+	comm, err := t.name()
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := tgt.(*heapnodes.Node); ok && t.habit.calls == learnAt {
+		t.forget(nil)
+		d.learner.learn(t, n, d.cfg.Node)
+	}
+	c.id = heapnodes.Identity{PID: t.tgid, TID: t.tid, UID: t.uid(), Comm: comm}
+	return tgt, nil
 }
 
 func (d *Door) find(c *call, id sys.FileID) target {

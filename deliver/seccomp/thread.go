@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	// maxThreads is how many threads' directories are kept open between calls at the most: two descriptors each.
+	// maxThreads is how many threads' directories are kept open between calls at the most: three descriptors each at the most.
 	maxThreads = 128
 	// threadsShare of the limit of open files is what they may be where that is small.
 	threadsShare = 16
@@ -25,6 +26,10 @@ type thread struct {
 	comm   int
 	tgid   int
 	cgroup string // the text of its cgroup file when it was first seen
+
+	lastName string
+	habit    habit
+	known    atomic.Pointer[known]
 }
 
 func openThread(tid int) (*thread, error) {
@@ -62,18 +67,23 @@ func statusNumber(status []byte, key string, otherwise int) int {
 }
 
 func (t *thread) close() {
+	t.forget(ended)
 	sys.Close(t.comm)
 	sys.Close(t.dir)
 }
 
-// name is the thread's comm as it is now.
-func (t *thread) name() string {
+// name is the thread's comm as it is now. An error says that the thread is gone.
+func (t *thread) name() (string, error) {
 	var buf [32]byte
-	n, err := unix.Pread(t.comm, buf[:], 0)
+	n, err := sys.Comm(t.comm, buf[:])
 	if err != nil {
-		return ""
+		return "", err
 	}
-	return string(bytes.TrimSuffix(buf[:n], []byte("\n")))
+	name := bytes.TrimSuffix(buf[:n], []byte("\n"))
+	if string(name) != t.lastName {
+		t.lastName = string(name)
+	}
+	return t.lastName, nil
 }
 
 // uid is the thread's effective user as it is now, -1 if it is gone.

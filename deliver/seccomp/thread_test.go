@@ -64,10 +64,13 @@ func TestAThreadIsSeenAsItIsNow(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, string(cgroup), th.cgroup)
 
-	was := th.name()
+	was, err := th.name()
+	require.NoError(t, err)
 	defer os.WriteFile("/proc/thread-self/comm", []byte(was), 0)
 	require.NoError(t, os.WriteFile("/proc/thread-self/comm", []byte("renamed"), 0))
-	assert.Equal(t, "renamed", th.name())
+	is, err := th.name()
+	require.NoError(t, err)
+	assert.Equal(t, "renamed", is)
 }
 
 func TestAnEndedThreadIsNobody(t *testing.T) {
@@ -82,7 +85,8 @@ func TestAnEndedThreadIsNobody(t *testing.T) {
 	assert.Error(t, cmd.Wait())
 	_, err = sys.StatAt(th.dir, "fd/0")
 	assert.ErrorIs(t, err, unix.ESRCH)
-	assert.Empty(t, th.name())
+	_, err = th.name()
+	assert.ErrorIs(t, err, unix.ESRCH)
 }
 
 // view is a thread's view that holds two descriptors of this process's own.

@@ -22,6 +22,22 @@ func StatAt(dirfd int, name string) (FileID, error) {
 	return FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}, nil
 }
 
+// Stat identifies the file of descriptor fd, and says whether that is an O_PATH one.
+func Stat(fd int) (id FileID, path bool, err error) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return FileID{}, false, os.NewSyscallError("fcntl F_GETFL", err)
+	}
+	var st unix.Statx_t
+	if err := unix.Statx(fd, "", statxFlags|unix.AT_EMPTY_PATH, statxMask, &st); err != nil {
+		return FileID{}, false, os.NewSyscallError("statx", err)
+	}
+	return FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}, flags&unix.O_PATH != 0, nil
+}
+
+// Comm reads the open comm file of a thread, at most len(p) bytes. ESRCH: the thread is gone.
+func Comm(fd int, p []byte) (int, error) { return preadNow(fd, p) }
+
 // LinkMode is the permission bits of the link at name itself. Those of /proc/PID/fd/N show how the descriptor was opened:
 // 0400 for reading, 0200 for writing, neither for O_PATH.
 func LinkMode(dirfd int, name string) (uint32, error) {
@@ -54,7 +70,7 @@ func ReadAt(dirfd int, name string, p []byte) (int, error) {
 // Owner is the effective user of the thread whose /proc directory dirfd is, as this process's user namespace numbers it.
 func Owner(dirfd int) (uint32, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(dirfd, &st); err != nil {
+	if err := fstatNow(dirfd, &st); err != nil {
 		return 0, err
 	}
 	return st.Uid, nil
