@@ -1,5 +1,7 @@
 package board
 
+import "github.com/heapfs/heapfs/devices"
+
 // Node is one entry of /dev/dma_heap.
 type Node struct {
 	// Name of the node.
@@ -25,6 +27,8 @@ type Node struct {
 	Quota uint64 `json:"quota,omitempty"`
 	// Alias marks a further name of Heap.
 	Alias bool `json:"alias,omitempty"`
+	// Limits are those of Device on the length of a buffer and its segments.
+	Limits []devices.Limits `json:"limits,omitempty"`
 }
 
 // The heap that a device behind an IOMMU gets, and the names that the default
@@ -67,9 +71,19 @@ func (b *Board) Nodes() ([]Node, error) {
 			continue
 		}
 		n.Name, n.ExpName, n.Device, n.Kind = d.Name, d.Name, d.Name, kinds[n.Pool]
+		n.Limits = b.limits(d)
 		nodes = append(nodes, n)
 	}
 	return nodes, nil
+}
+
+// limits gives what the device asks of a buffer's length.
+func (b *Board) limits(d *Device) []devices.Limits {
+	as := devices.Device{Name: d.Name, Constraints: b.effective(d, nil)}
+	if l, ok := as.Limits(); ok {
+		return []devices.Limits{l}
+	}
+	return nil
 }
 
 func heapNode(h *Heap, kinds map[string]Kind) Node {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/heapfs/heapfs/devices"
 )
 
 func nodes(t *testing.T, b *Board) map[string]Node {
@@ -31,6 +33,10 @@ func TestNodesAreHeapsThenAliasesThenDevices(t *testing.T) {
 	require.NoError(t, err)
 	root := Node{Pool: "rest", Heap: "system", Kind: KindScatter, Mode: 0o444}
 	main := Node{Pool: "cma", Heap: "default_cma_region", Kind: KindContiguous, Mode: 0o660, UID: 1000, GID: 44, Quota: 32 << 20}
+	limited := root
+	limited.Limits = []devices.Limits{{
+		Device: "1000.vpu", MaxSize: 64 << 20, MaxSegments: 128, MaxSegmentSize: 64 << 10, SegmentBoundary: 4 << 30,
+	}}
 	with := func(n Node, name, device string, alias bool) Node {
 		n.Name, n.ExpName, n.Device, n.Alias = name, name, device, alias
 		return n
@@ -43,7 +49,7 @@ func TestNodesAreHeapsThenAliasesThenDevices(t *testing.T) {
 		with(Node{Pool: "huge", Heap: "huge", Kind: KindScatter, Mode: 0o600, UID: -1, GID: -1}, "huge", "", false),
 		with(main, "linux,cma", "", true),
 		with(main, "reserved", "", true),
-		with(root, "1000.vpu", "1000.vpu", false),
+		with(limited, "1000.vpu", "1000.vpu", false),
 		with(main, "2000.cam", "2000.cam", false),
 		with(Node{Pool: "dma", Kind: KindCoherent, Mode: 0o600, UID: -1, GID: -1}, "3000.dsp", "3000.dsp", false),
 		with(main, "4000.gpu", "4000.gpu", false),
