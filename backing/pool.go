@@ -77,6 +77,10 @@ type PoolConfig struct {
 	// PageSize is the page of the modelled kernel in bytes, the unit of every order: a power of two, 4096 or more; 0
 	// means DefaultPageSize. It has nothing to do with the pages in which a store keeps the bytes.
 	PageSize uint64
+
+	// StorePages is what pages the bytes are wished to lie in, where the export has a store: 2 MiB, or 0 for no wish. The model does
+	// not look at it.
+	StorePages uint64
 }
 
 // Stats is the state of a pool, in bytes. Size is the sum of Used, Withheld and Free.

@@ -60,6 +60,12 @@ func (c *Client) Buffers(ctx context.Context) (bufs []Buffer, err error) {
 	return bufs, err
 }
 
+// BuffersPhys is Buffers with how each lies in the machine's memory.
+func (c *Client) BuffersPhys(ctx context.Context) (bufs []Buffer, err error) {
+	err = c.getJSON(ctx, "/v1/buffers?phys=1", &bufs)
+	return bufs, err
+}
+
 // Events returns the events from number from on (0: all that are kept) as JSON
 // lines. With follow they go on until the instance ends. The caller closes the
 // reader; io.ErrUnexpectedEOF from it means that the instance was killed.

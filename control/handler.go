@@ -62,11 +62,20 @@ func (h handler) heaps(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, append([]Heap{}, h.src.Heaps()...))
 }
 
-func (h handler) buffers(w http.ResponseWriter, _ *http.Request) {
+func (h handler) buffers(w http.ResponseWriter, r *http.Request) {
+	phys, err := parseBuffersQuery(r.URL.RawQuery)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	bufs := append([]Buffer{}, h.src.Buffers()...)
 	for i := range bufs {
 		if bufs[i].Extents == nil {
 			bufs[i].Extents = []backing.Extent{} // an array in JSON, never null
+		}
+		if phys {
+			p := h.src.Phys(bufs[i])
+			bufs[i].Phys = &p
 		}
 	}
 	writeJSON(w, http.StatusOK, bufs)
@@ -116,6 +125,24 @@ func copyEvents(ctx context.Context, w http.ResponseWriter, flush func() error, 
 			return err
 		}
 	}
+}
+
+// parseBuffersQuery reads phys=0|1.
+func parseBuffersQuery(raw string) (phys bool, err error) {
+	vals, err := url.ParseQuery(raw)
+	if err != nil {
+		return false, fmt.Errorf("malformed query: %w", err)
+	}
+	for k, v := range vals {
+		if k != "phys" {
+			return false, fmt.Errorf("unknown parameter %q: phys is known", k)
+		}
+		if len(v) != 1 || v[0] != "0" && v[0] != "1" {
+			return false, fmt.Errorf("phys=%q: 0 or 1 is expected, once", v)
+		}
+		phys = v[0] == "1"
+	}
+	return phys, nil
 }
 
 // eventsQuery is the query of /v1/events.

@@ -75,6 +75,9 @@ func (f *fakeSource) Instance() Instance     { return f.instance }
 func (f *fakeSource) Heaps() []Heap          { return f.heaps }
 func (f *fakeSource) Buffers() []Buffer      { return f.buffers }
 func (f *fakeSource) Events() *events.Stream { return f.stream }
+func (f *fakeSource) Phys(b Buffer) Phys {
+	return Phys{Phys: backing.Phys{Runs: len(b.Extents), Longest: b.Len}}
+}
 
 func newFake() *fakeSource {
 	return &fakeSource{

@@ -14,6 +14,8 @@ type Source interface {
 	Heaps() []Heap
 	Buffers() []Buffer
 	Events() *events.Stream
+	// Phys is how the memory of one of Buffers really lies.
+	Phys(b Buffer) Phys
 }
 
 // Instance describes one running heapfs.
@@ -79,4 +81,12 @@ type Buffer struct {
 	Comm    string           `json:"comm"`
 	Created time.Time        `json:"created"`
 	Extents []backing.Extent `json:"extents"`
+	// Phys is there only if it was asked for.
+	Phys *Phys `json:"phys,omitempty"`
+}
+
+// Phys is how a buffer lies in the memory of the machine, or why that can't be told.
+type Phys struct {
+	backing.Phys
+	Error string `json:"error,omitempty"`
 }

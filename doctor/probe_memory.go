@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -194,6 +195,15 @@ func hugetlb(free string) finding {
 	return works(name, "a page of 2 MiB filled%s", count)
 }
 
+// udmabufLimit is a limit of the module, which root may change, in words.
+func udmabufLimit(parameter, unit string) string {
+	b, err := os.ReadFile("/sys/module/udmabuf/parameters/" + parameter)
+	if err != nil {
+		return "an unknown number of " + unit
+	}
+	return fmt.Sprintf("%s %s (%s)", bytes.TrimSpace(b), unit, parameter)
+}
+
 func udmabuf() finding {
 	const name, path = "udmabuf", "/dev/udmabuf"
 	dev, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -211,5 +221,6 @@ func udmabuf() finding {
 		return fails(name, "UDMABUF_CREATE", err)
 	}
 	sys.Close(dmabuf)
-	return works(name, "a dma-buf made from a sealed memfd")
+	return works(name, "a dma-buf made from a sealed memfd; a buffer may have %s and %s", udmabufLimit("size_limit_mb", "MiB"),
+		udmabufLimit("list_limit", "ranges"))
 }

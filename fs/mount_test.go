@@ -30,7 +30,7 @@ type noFile struct {
 	n  int
 }
 
-func (x *noFiles) Export(uint64, int, bool, func()) (heapnodes.Export, error) {
+func (x *noFiles) Export(heapnodes.ExportRequest) (heapnodes.Export, error) {
 	x.made++
 	return noFile{x, x.made}, nil
 }
@@ -76,6 +76,7 @@ func newTree(t *testing.T, change ...func(*heapnodes.Config)) *site {
 	s.heaps, err = heapnodes.New(cfg)
 	require.NoError(t, err)
 	s.tree = NewTree(s.heaps.Nodes(), owner)
+	s.tree.Sets = s.heaps
 	return s
 }
 
@@ -83,6 +84,12 @@ func newTree(t *testing.T, change ...func(*heapnodes.Config)) *site {
 func mounted(t *testing.T, change ...func(*heapnodes.Config)) *site {
 	t.Helper()
 	s := newTree(t, change...)
+	s.mount(t)
+	return s
+}
+
+func (s *site) mount(t *testing.T) {
+	t.Helper()
 	s.dir = t.TempDir()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if os.Getenv("CI") != "true" {
@@ -106,7 +113,6 @@ func mounted(t *testing.T, change ...func(*heapnodes.Config)) *site {
 		require.NoError(t, unix.Unmount(s.dir, 0))
 		<-done
 	})
-	return s
 }
 
 // open opens a node until the test ends.

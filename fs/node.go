@@ -94,14 +94,20 @@ func (n *node) Write(context.Context, fs.FileHandle, []byte, int64) (uint32, sys
 func (n *node) Ioctl(ctx context.Context, _ fs.FileHandle, cmd uint32, arg uint64, input, output []byte) (int32, syscall.Errno) {
 	// The reply's buffer is a recycled one.
 	clear(output)
+	// Only number 0 can need what FUSE can't do.
+	if n.tree.Door != nil && uapi.Cmd(cmd).NR() == 0 {
+		r := newRequest(ctx, n.StableAttr().Ino, uapi.Cmd(cmd), arg, input, output)
+		return throughDoor(ctx, n.tree.Door, r, func(ctx context.Context, c heapnodes.Caller) error {
+			return n.heap.Ioctl(ctx, c, uapi.Cmd(cmd), arg)
+		})
+	}
 	c := &caller{arg: arg, in: input, out: output, id: identity(ctx)}
 	errno := heapnodes.Errno(n.heap.Ioctl(ctx, c, uapi.Cmd(cmd), arg))
-	if errno != 0 && c.wrote {
-		// The payload reaches the caller only beside a success of FUSE's own; the result is what ioctl returns.
-		return -int32(errno), fs.OK
-	}
-	return 0, errno
+	return outcome(errno, c.wrote)
 }
+
+// door names the way in, for events.
+const door = "fuse"
 
 // caller is a FUSE ioctl: the kernel has copied the argument in and will copy it out.
 type caller struct {
@@ -113,7 +119,7 @@ type caller struct {
 
 var _ heapnodes.Caller = (*caller)(nil)
 
-func (c *caller) Door() string                 { return "fuse" }
+func (c *caller) Door() string                 { return door }
 func (c *caller) Identity() heapnodes.Identity { return c.id }
 
 func (c *caller) Read(p []byte, addr uint64) error {

@@ -17,7 +17,7 @@ const (
 	// rootIno is the directory's inode number; the nodes follow in the board's order.
 	rootIno = 1
 
-	// keep is how long the kernel may answer from its cache. Nothing in the tree ever changes.
+	// keep is how long the kernel may answer from its cache. What is in the tree stays as it is.
 	keep = time.Hour
 
 	dirMode = 0o755
@@ -26,13 +26,21 @@ const (
 // Owner is whose the nodes are, when the board does not say.
 type Owner struct{ UID, GID uint32 }
 
-// Tree is the heap directory of an instance: the heap nodes and nothing else, for listing and for look-up. Clients that iterate
-// the directory take every entry for a heap.
+// Tree is the heap directory of an instance: the heap nodes and nothing else. Clients that iterate the directory take every entry for
+// a heap. A node of a set of devices is found by name only.
 type Tree struct {
 	fs.Inode
-	nodes []*heapnodes.Node
-	owner Owner
-	made  time.Time
+
+	// Sets finds the nodes of sets; nil has none. It must not change once the tree is served.
+	Sets Sets
+	// Door makes the Callers of ALLOCs by FUSE; nil has none. Like Sets.
+	Door Door
+
+	nodes  []*heapnodes.Node
+	listed map[string]*fs.Inode // filled by OnAdd
+	sets   setNodes
+	owner  Owner
+	made   time.Time
 }
 
 var (
@@ -53,14 +61,19 @@ func (t *Tree) NodeByIno(ino uint64) *heapnodes.Node {
 	if i := ino - rootIno - 1; ino > rootIno && i < uint64(len(t.nodes)) {
 		return t.nodes[i]
 	}
+	if ino >= setIno {
+		return t.sets.byNumber(ino - setIno)
+	}
 	return nil
 }
 
 // OnAdd fills the directory.
 func (t *Tree) OnAdd(ctx context.Context) {
+	t.listed = make(map[string]*fs.Inode, len(t.nodes))
 	for i, n := range t.nodes {
 		child := t.NewPersistentInode(ctx, &node{tree: t, heap: n}, fs.StableAttr{Mode: fuse.S_IFREG, Ino: rootIno + 1 + uint64(i)})
 		t.AddChild(n.Name, child, false)
+		t.listed[n.Name] = child
 	}
 }
 
@@ -101,7 +114,7 @@ func Serve(fd int, t *Tree) (done <-chan struct{}, err error) {
 		EntryTimeout: &timeout, AttrTimeout: &timeout, NegativeTimeout: &timeout,
 		RootStableAttr: &fs.StableAttr{Ino: rootIno},
 	})
-	server, err := fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
+	server, err := fuse.NewServer(oneName{raw, t}, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
 		Name: "heapfs", DisableXAttrs: true, DisableReadDirPlus: true,
 		Logger: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	})

@@ -3,6 +3,8 @@ package heapnodes
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -61,8 +63,12 @@ func (b *Buffer) event(kind, door string) events.Event {
 	}
 }
 
-// Ioctl is a call on a buffer: it mirrors dma_buf_ioctl (drivers/dma-buf/dma-buf.c), which compares whole commands.
+// Ioctl is a call on a buffer: it mirrors dma_buf_ioctl (drivers/dma-buf/dma-buf.c), which compares whole commands. ErrKernel says that
+// the kernel is to answer.
 func (b *Buffer) Ioctl(_ context.Context, c Caller, cmd uapi.Cmd, arg uint64) error {
+	if b.node.heaps.cfg.KernelBuffers {
+		return b.note(c, cmd, arg)
+	}
 	switch cmd {
 	case uapi.BufIoctlSync:
 		var in [8]byte
@@ -80,6 +86,17 @@ func (b *Buffer) Ioctl(_ context.Context, c Caller, cmd uapi.Cmd, arg uint64) er
 	default:
 		return ErrNotTTY
 	}
+}
+
+// note takes down what a call does that the kernel answers: a name, if it is a good one. The kernel reads it again, so that its own
+// may differ where the caller changes it meanwhile.
+func (b *Buffer) note(c Caller, cmd uapi.Cmd, arg uint64) error {
+	if cmd == uapi.BufIoctlSetNameA || cmd == uapi.BufIoctlSetNameB {
+		if err := b.setName(c, arg); err != nil && !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrFault) {
+			slog.Debug("a buffer's name was not seen", "buffer", b.ID, "error", err)
+		}
+	}
+	return ErrKernel
 }
 
 // setName reads at most NameLen bytes and no page beyond the one with the NUL: the argument is the string itself, and it may end

@@ -1,6 +1,7 @@
 package heapnodes
 
 import (
+	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -41,14 +42,25 @@ type Guesser interface {
 
 // Exporter makes the files by which callers hold buffers, and knows when nobody holds one any more.
 type Exporter interface {
-	// Export makes a zeroed file of size bytes, a multiple of the page size. accMode is O_RDONLY, O_WRONLY, O_RDWR or
-	// O_ACCMODE (neither), cpu is false when the buffer must not be mapped. gone is called once, from any goroutine,
-	// after the last holder is gone; never before Export returns, and not after Discard.
-	//
-	// Its errors are the server's own trouble, not the caller's.
-	Export(size uint64, accMode int, cpu bool, gone func()) (Export, error)
+	// Export makes a zeroed file. Its errors are the server's own trouble, not the caller's.
+	Export(r ExportRequest) (Export, error)
 	// Sweep asks of every live file whether it is still held, and calls gone for those that are not.
 	Sweep()
+}
+
+// ExportRequest is what a buffer's file must be.
+type ExportRequest struct {
+	// Pool and Extents are where the buffer lies. They are the buffer's alone until Gone or Discard.
+	Pool    string
+	Extents []backing.Extent
+	// Size in bytes, a multiple of the page size: that of all extents.
+	Size uint64
+	// AccMode is O_RDONLY, O_WRONLY, O_RDWR or O_ACCMODE (neither).
+	AccMode int
+	// CPU is false when the buffer must not be mapped.
+	CPU bool
+	// Gone is called once, from any goroutine, after the last holder is gone; never before Export returns, and not after Discard.
+	Gone func()
 }
 
 // Export is the file of one buffer.

@@ -14,8 +14,8 @@ type closingExporter struct {
 	heaps *Heaps
 }
 
-func (x *closingExporter) Export(size uint64, accMode int, cpu bool, gone func()) (Export, error) {
-	e, err := x.fakeExporter.Export(size, accMode, cpu, gone)
+func (x *closingExporter) Export(r ExportRequest) (Export, error) {
+	e, err := x.fakeExporter.Export(r)
 	x.heaps.Close()
 	return e, err
 }

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/heapfs/heapfs/backing"
+	"github.com/heapfs/heapfs/devices"
 )
 
 // The outcomes of a call that are not success. Errno maps each to what the caller gets.
@@ -15,6 +16,7 @@ var (
 	ErrNotTTY      = errors.New("no such ioctl")
 	ErrBadFD       = errors.New("no such descriptor")
 	ErrNoEntry     = errors.New("no sync file")
+	ErrNoSet       = errors.New("no node for this set of devices")
 	ErrInterrupted = errors.New("interrupted")
 	ErrCallerFiles = errors.New("the caller's limit of open files is reached")
 	ErrSystemFiles = errors.New("the system's limit of open files is reached")
@@ -28,6 +30,8 @@ var (
 	ErrDenied      = errors.New("not permitted to look into the caller")
 	ErrSlow        = errors.New("the caller's memory did not answer in time")
 
+	// ErrKernel is no outcome: the door lets the kernel answer the call.
+	ErrKernel = errors.New("the kernel answers")
 	// ErrGone: nobody waits for the answer.
 	ErrGone = errors.New("the caller is gone")
 )
@@ -43,12 +47,14 @@ var errnos = []struct {
 	{ErrNotTTY, syscall.ENOTTY},
 	{ErrBadFD, syscall.EBADF},
 	{ErrNoEntry, syscall.ENOENT},
+	{ErrNoSet, syscall.ENOENT},
 	{ErrInterrupted, syscall.EINTR},
 	{ErrCallerFiles, syscall.EMFILE},
 	{ErrSystemFiles, syscall.ENFILE},
 	{ErrNoMemory, syscall.ENOMEM},
 	{backing.ErrNoSpace, syscall.ENOMEM},
 	{ErrQuota, syscall.ENOMEM},
+	{devices.ErrLimit, syscall.ENOMEM},
 	{ErrExport, syscall.ENOMEM},
 	{ErrNoInstaller, syscall.ENOMEM},
 	{ErrBusy, syscall.ENOMEM},

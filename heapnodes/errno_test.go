@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/heapfs/heapfs/backing"
+	"github.com/heapfs/heapfs/devices"
 )
 
 func TestErrnoOfEveryOutcome(t *testing.T) {
@@ -30,6 +31,7 @@ func TestErrnoOfEveryOutcome(t *testing.T) {
 		{ErrNotTTY, syscall.ENOTTY},
 		{ErrBadFD, syscall.EBADF},
 		{ErrNoEntry, syscall.ENOENT},
+		{ErrNoSet, syscall.ENOENT},
 		{ErrInterrupted, syscall.EINTR},
 		{ErrCallerFiles, syscall.EMFILE},
 		{ErrSystemFiles, syscall.ENFILE},
@@ -37,6 +39,7 @@ func TestErrnoOfEveryOutcome(t *testing.T) {
 		{backing.ErrNoSpace, syscall.ENOMEM},
 		{&backing.NoSpaceError{Pool: "ram"}, syscall.ENOMEM},
 		{ErrQuota, syscall.ENOMEM},
+		{&devices.LimitError{}, syscall.ENOMEM},
 		{ErrExport, syscall.ENOMEM},
 		{ErrNoInstaller, syscall.ENOMEM},
 		{ErrBusy, syscall.ENOMEM},

@@ -134,16 +134,17 @@ type fakeExport struct {
 	accMode              int
 	cpu                  bool
 	gone                 func()
+	request              ExportRequest
 	delivered, discarded int
 }
 
-func (x *fakeExporter) Export(size uint64, accMode int, cpu bool, gone func()) (Export, error) {
+func (x *fakeExporter) Export(r ExportRequest) (Export, error) {
 	if x.err != nil {
 		return nil, x.err
 	}
 	n := len(x.made) + 1
 	e := &fakeExport{
-		id: sys.FileID{Dev: 7, Ino: uint64(n)}, fd: 100 + n, size: size, accMode: accMode, cpu: cpu, gone: gone,
+		id: sys.FileID{Dev: 7, Ino: uint64(n)}, fd: 100 + n, size: r.Size, accMode: r.AccMode, cpu: r.CPU, gone: r.Gone, request: r,
 	}
 	x.made = append(x.made, e)
 	return e, nil
@@ -276,7 +277,11 @@ func (s *site) kinds() []string {
 
 // alloc is an ALLOC of today's struct.
 func (s *site) alloc(node string, length uint64) error {
-	return s.node(node).Ioctl(context.Background(), newCaller(request(length, 0, 0, 0)), uapi.HeapIoctlAlloc, argument)
+	return s.allocOn(s.node(node), length)
+}
+
+func (s *site) allocOn(n *Node, length uint64) error {
+	return n.Ioctl(context.Background(), newCaller(request(length, 0, 0, 0)), uapi.HeapIoctlAlloc, argument)
 }
 
 // live makes a buffer that must succeed.

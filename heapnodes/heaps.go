@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heapfs/heapfs/backing"
+	"github.com/heapfs/heapfs/devices"
 	"github.com/heapfs/heapfs/devices/board"
 	"github.com/heapfs/heapfs/heapnodes/events"
 	"github.com/heapfs/heapfs/internal/sys"
@@ -18,11 +19,15 @@ type Config struct {
 	// Nodes are the heap nodes, each over one of Pools by name.
 	Nodes []board.Node
 	Pools []backing.PoolConfig
+	// Platform finds the heap of a set of devices; its heaps are named like Nodes. Empty: there are no sets.
+	Platform devices.Platform
 	// Faults act on the nodes that they name; one that names none is an error.
 	Faults   []Fault
 	Exporter Exporter
-	Sync     SyncFiles
-	Events   *events.Stream
+	// KernelBuffers says that the exporter's files are dma-bufs: the kernel answers the calls on them.
+	KernelBuffers bool
+	Sync          SyncFiles
+	Events        *events.Stream
 	// CopyOutOnError writes the argument back after a failed ALLOC too, and lets a fault of that win: kernels up to 6.18.
 	CopyOutOnError bool
 }
@@ -32,12 +37,14 @@ type Heaps struct {
 	cfg   Config
 	nodes []*Node
 	pools map[string]*backing.Pool
+	sets  sets
 
 	nextID atomic.Uint64
 
 	mu      sync.Mutex // of what follows; never held across a call of an interface
 	buffers map[sys.FileID]*Buffer
 	closed  bool
+	refuses bool // no ALLOCs any more
 }
 
 // heap is what the nodes of one heap share.
@@ -142,6 +149,13 @@ func (h *Heaps) Buffers() []*Buffer {
 	return all
 }
 
+// Refuse refuses further ALLOCs. Buffers live on.
+func (h *Heaps) Refuse() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refuses = true
+}
+
 // Close refuses further ALLOCs and ends the account of every buffer, with a free event each. Their memory stays valid for whoever
 // still holds it.
 func (h *Heaps) Close() {
@@ -158,7 +172,7 @@ var errEnded = fmt.Errorf("%w: the instance ends", ErrNoMemory)
 func (h *Heaps) ended() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.closed
+	return h.closed || h.refuses
 }
 
 // add takes a buffer into the account: false if that is closed, so that Close leaves none behind that was under way.

@@ -162,11 +162,11 @@ type shortExport struct {
 
 func (e *shortExport) Delivered() { e.gone() }
 
-func (x *lockedExporter) Export(size uint64, accMode int, cpu bool, gone func()) (Export, error) {
+func (x *lockedExporter) Export(r ExportRequest) (Export, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.next++
-	return &shortExport{fakeExport{id: sys.FileID{Dev: 7, Ino: x.next}, size: size, accMode: accMode, cpu: cpu, gone: gone}}, nil
+	return &shortExport{fakeExport{id: sys.FileID{Dev: 7, Ino: x.next}, size: r.Size, accMode: r.AccMode, cpu: r.CPU, gone: r.Gone}}, nil
 }
 
 func (x *lockedExporter) Sweep() {}

@@ -61,7 +61,7 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 	if h.ended() {
 		return errEnded
 	}
-	extents, err := h.takeOrSweep(n.heap, size)
+	extents, err := n.take(size)
 	if err != nil {
 		return err
 	}
@@ -136,11 +136,14 @@ func (n *Node) deliver(c Caller, b *Buffer, req uapi.AllocRequest, out []byte, a
 // export makes the buffer's file. What the server lacks for it may be held by buffers that nobody holds any more.
 func (n *Node) export(b *Buffer, req uapi.AllocRequest) (Export, error) {
 	x := n.heaps.cfg.Exporter
-	accMode, cpu, gone := int(req.FDFlags&unix.O_ACCMODE), n.Kind != board.KindProtected, func() { b.end("") }
-	e, err := x.Export(b.Len, accMode, cpu, gone)
+	want := ExportRequest{
+		Pool: n.Pool, Extents: b.Extents, Size: b.Len, AccMode: int(req.FDFlags & unix.O_ACCMODE),
+		CPU: n.Kind != board.KindProtected, Gone: func() { b.end("") },
+	}
+	e, err := x.Export(want)
 	if err != nil {
 		x.Sweep()
-		e, err = x.Export(b.Len, accMode, cpu, gone)
+		e, err = x.Export(want)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrExport, err)

@@ -21,26 +21,13 @@ type instance struct {
 	plan    *plan
 	started time.Time
 	events  *events.Stream
-	memfds  *backing.Memfds
-	sync    *backing.SyncFiles
-	heaps   *heapnodes.Heaps
+	// udmabufs is nil where another export was chosen.
+	udmabufs *backing.Udmabufs
+	sync     *backing.SyncFiles
+	heaps    *heapnodes.Heaps
 
 	stopControl context.CancelFunc
 	control     sync.WaitGroup
-}
-
-// exporter gives heapnodes the files that backing makes.
-type exporter struct{ *backing.Memfds }
-
-var _ heapnodes.Exporter = exporter{}
-
-// Export makes a buffer's file.
-func (e exporter) Export(size uint64, accMode int, cpu bool, gone func()) (heapnodes.Export, error) {
-	f, err := e.New(size, accMode, cpu, gone)
-	if err != nil {
-		return nil, err // not f: a nil pointer in an interface is not nil
-	}
-	return f, nil
 }
 
 func newInstance(p *plan) (*instance, error) {
@@ -48,8 +35,8 @@ func newInstance(p *plan) (*instance, error) {
 	if p.Events >= 0 {
 		in.events.AddSink(os.NewFile(uintptr(p.Events), "events"))
 	}
-	var err error
-	if in.memfds, err = backing.NewMemfds(); err != nil {
+	exporter, err := in.newExporter()
+	if err != nil {
 		return nil, err
 	}
 	if in.sync, err = backing.NewSyncFiles(); err != nil {
@@ -62,7 +49,8 @@ func newInstance(p *plan) (*instance, error) {
 		}
 	}
 	in.heaps, err = heapnodes.New(heapnodes.Config{
-		Nodes: p.Nodes, Pools: p.Pools, Faults: faults, Exporter: exporter{in.memfds}, Sync: in.sync, Events: in.events,
+		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil,
+		Sync: in.sync, Events: in.events,
 		CopyOutOnError: copiesOutOnError(),
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/backing"
+	"github.com/heapfs/heapfs/devices"
 	"github.com/heapfs/heapfs/devices/board"
 	"github.com/heapfs/heapfs/internal/sys"
 )
@@ -18,9 +19,11 @@ type plan struct {
 	Version  string
 	Board    string
 	Export   string
+	Door     string // the way in
 	LogLevel int
 	Nodes    []board.Node
 	Pools    []backing.PoolConfig
+	Platform devices.Platform
 	Faults   []string
 
 	// Args is CMD with its arguments.
@@ -80,6 +83,9 @@ func pools(b *board.Board) ([]backing.PoolConfig, error) {
 	configs := make([]backing.PoolConfig, len(specs))
 	for i, s := range specs {
 		configs[i] = backing.PoolConfig{Name: s.Name, Kind: backing.Kind(s.Kind), Base: s.Base, Size: s.Size, AlignOrder: alignOrder(s.AlignCap)}
+		if s.PageSize > board.PageSize {
+			configs[i].StorePages = s.PageSize
+		}
 	}
 	return configs, nil
 }

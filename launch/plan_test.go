@@ -93,16 +93,16 @@ func TestDecideExport(t *testing.T) {
 		want  string
 		err   string
 	}{
-		{asked: "fuse", err: `export "fuse": run hands out memfds only; use --export memfd or auto`},
-		{asked: "udmabuf", err: `export "udmabuf": run hands out`},
+		{asked: "fuse", err: `export "fuse": run hands out memfds and udmabufs only; use --export memfd, udmabuf or auto`},
 		{asked: "floppy", err: `export "floppy": unknown`},
-		{asked: "", board: board.ExportUdmabuf, err: `export "udmabuf": run hands out`},
 		{asked: "auto", board: board.ExportFUSE, err: `export "fuse": run hands out`},
 		{asked: "", want: "memfd"},
 		{asked: "auto", want: "memfd"},
 		{asked: "memfd", want: "memfd"},
 		{asked: "", board: board.ExportAuto, want: "memfd"},
 		{asked: "auto", board: board.ExportMemfd, want: "memfd"},
+		{asked: "udmabuf", want: "udmabuf"},
+		{asked: "", board: board.ExportUdmabuf, want: "udmabuf"},
 		{asked: "memfd", board: board.ExportUdmabuf, want: "memfd"}, // the command line wins
 	}
 	for _, r := range rows {

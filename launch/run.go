@@ -27,7 +27,7 @@ type RunConfig struct {
 	Args []string
 	// Board is a built-in board's name or a file's path.
 	Board string
-	// Export is "auto" or "memfd".
+	// Export is "auto", "memfd" or "udmabuf".
 	Export string
 	// Faults are specifications as of heapnodes.ParseFault.
 	Faults []string
@@ -75,36 +75,58 @@ func newPlan(cfg RunConfig) (*plan, error) {
 	p := &plan{
 		Version: cfg.Version, Board: cfg.Board, LogLevel: int(cfg.LogLevel), Args: cfg.Args, Faults: cfg.Faults,
 		UserNamespace: !mayMount(), UID: os.Geteuid(), GID: os.Getegid(), Events: -1,
-		Front: os.Getpid(), Group: unix.Getpgrp(),
+		Front: os.Getpid(), Group: unix.Getpgrp(), Door: "seccomp",
 	}
 	if p.Export, err = decideExport(cfg.Export, b); err != nil {
 		return nil, err
 	}
-	if p.Nodes, err = b.Nodes(); err != nil {
+	if err := checkExport(p.Export); err != nil {
 		return nil, err
 	}
-	if p.Pools, err = pools(b); err != nil {
+	if err := p.fill(b); err != nil {
 		return nil, err
-	}
-	for _, spec := range cfg.Faults {
-		if _, err := heapnodes.ParseFault(spec); err != nil {
-			return nil, err
-		}
 	}
 	if cfg.User != "" {
 		if err := p.switchUser(cfg.User); err != nil {
 			return nil, err
 		}
 	}
-	p.Socket = cfg.Socket
-	if p.Socket == "" {
-		if p.Socket, err = control.SocketPath(os.Getpid()); err != nil {
-			// The program works without; ls, buffers and events won't.
-			slog.Warn("no control socket", "error", err)
-			p.Socket = ""
+	p.findSocket(cfg.Socket)
+	return p, nil
+}
+
+// fill takes over what the board has, and checks the faults.
+func (p *plan) fill(b *board.Board) (err error) {
+	if p.Nodes, err = b.Nodes(); err != nil {
+		return err
+	}
+	if p.Pools, err = pools(b); err != nil {
+		return err
+	}
+	if p.Platform, err = b.Platform(); err != nil {
+		return err
+	}
+	for _, spec := range p.Faults {
+		if _, err := heapnodes.ParseFault(spec); err != nil {
+			return err
 		}
 	}
-	return p, nil
+	return nil
+}
+
+// findSocket decides the path of the control socket: asked, or the usual place.
+func (p *plan) findSocket(asked string) {
+	p.Socket = asked
+	if asked != "" {
+		return
+	}
+	path, err := control.SocketPath(os.Getpid())
+	if err != nil {
+		// Programs work without; ls, buffers and events won't.
+		slog.Warn("no control socket", "error", err)
+		return
+	}
+	p.Socket = path
 }
 
 // decideExport says what `auto` means, and refuses what this door does not have.
@@ -115,10 +137,12 @@ func decideExport(asked string, b *board.Board) (string, error) {
 	switch board.Export(asked) {
 	case "", board.ExportAuto, board.ExportMemfd:
 		return string(board.ExportMemfd), nil
-	case board.ExportFUSE, board.ExportUdmabuf:
-		return "", fmt.Errorf("export %q: run hands out memfds only; use --export memfd or auto", asked)
+	case board.ExportUdmabuf:
+		return string(board.ExportUdmabuf), nil
+	case board.ExportFUSE:
+		return "", fmt.Errorf("export %q: run hands out memfds and udmabufs only; use --export memfd, udmabuf or auto", asked)
 	default:
-		return "", fmt.Errorf("export %q: unknown; run takes auto or memfd", asked)
+		return "", fmt.Errorf("export %q: unknown; run takes auto, memfd or udmabuf", asked)
 	}
 }
 

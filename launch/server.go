@@ -141,6 +141,7 @@ func (s *server) attend(stage channel) error {
 	}
 	owner := fs.Owner{UID: uint32(s.plan.UID), GID: uint32(s.plan.GID)}
 	tree := fs.NewTree(s.in.heaps.Nodes(), owner)
+	tree.Sets = s.in.heaps
 	if _, err := fs.Serve(m.fd, tree); err != nil {
 		return err
 	}

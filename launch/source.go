@@ -13,7 +13,7 @@ var _ control.Source = (*instance)(nil)
 // Instance says what runs.
 func (in *instance) Instance() control.Instance {
 	return control.Instance{
-		ID: fmt.Sprint(in.plan.Front), PID: os.Getpid(), Board: in.plan.Board, Export: in.plan.Export, Door: "seccomp",
+		ID: fmt.Sprint(in.plan.Front), PID: os.Getpid(), Board: in.plan.Board, Export: in.plan.Export, Door: in.plan.Door,
 		Version: in.plan.Version, Started: in.started.UTC(), Socket: in.plan.Socket,
 	}
 }
@@ -49,6 +49,18 @@ func (in *instance) Buffers() []control.Buffer {
 		}
 	}
 	return all
+}
+
+// Phys asks how a buffer's memory lies. Only udmabufs are made of the memory that their extents name.
+func (in *instance) Phys(b control.Buffer) control.Phys {
+	if in.udmabufs == nil {
+		return control.Phys{Error: fmt.Sprintf("export %s: bytes do not lie where the extents say; use run --export udmabuf", in.plan.Export)}
+	}
+	p, err := in.udmabufs.Phys(b.Pool, b.Extents)
+	if err != nil {
+		return control.Phys{Error: err.Error()}
+	}
+	return control.Phys{Phys: p}
 }
 
 // Events is the one stream.

@@ -17,13 +17,17 @@ const shownExtents = 3
 
 func newBuffersCommand() *cobra.Command {
 	var socket string
-	var asJSON, allExtents bool
+	var asJSON, allExtents, phys bool
 	cmd := &cobra.Command{
-		Use:   "buffers [--socket S] [--json] [--extents]",
+		Use:   "buffers [--socket S] [--json] [--extents] [--phys]",
 		Short: "List the live buffers of a running instance",
 		Long: `buffers prints one line for each buffer that something still has open or mapped:
 its id, heap and pool, its size, the process that asked for it (command[pid]; it may have
-ended since), its physical extents as address+length, and the name given to it.`,
+ended since), its physical extents as address+length, and the name given to it.
+
+With --phys it also says how the buffer really lies in the memory of this machine: the number
+of contiguous runs, and the length of the longest. That takes the udmabuf export, where bytes
+lie where the extents say, and an instance that root started.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := control.Find(socket)
@@ -31,32 +35,63 @@ ended since), its physical extents as address+length, and the name given to it.`
 				return err
 			}
 			defer client.Close()
-			bufs, err := client.Buffers(cmd.Context())
+			ask := client.Buffers
+			if phys {
+				ask = client.BuffersPhys
+			}
+			bufs, err := ask(cmd.Context())
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return writeState(cmd.OutOrStdout(), bufs)
+				err = writeState(cmd.OutOrStdout(), bufs)
+			} else {
+				err = writeBuffers(cmd.OutOrStdout(), bufs, allExtents, phys)
 			}
-			return writeBuffers(cmd.OutOrStdout(), bufs, allExtents)
+			if err != nil {
+				return err
+			}
+			return physError(bufs)
 		},
 	}
 	addSocketFlag(cmd, &socket)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, sizes and addresses in bytes, all extents")
 	cmd.Flags().BoolVar(&allExtents, "extents", false, fmt.Sprintf("print all extents, not only the first %d", shownExtents))
+	cmd.Flags().BoolVar(&phys, "phys", false, "show how the buffers lie in this machine's memory")
 	return cmd
 }
 
-func writeBuffers(w io.Writer, bufs []control.Buffer, allExtents bool) error {
+// physError is the first reason why a buffer's place could not be told.
+func physError(bufs []control.Buffer) error {
+	for _, b := range bufs {
+		if b.Phys != nil && b.Phys.Error != "" {
+			return fmt.Errorf("buffers: --phys: buffer %d: %s", b.ID, b.Phys.Error)
+		}
+	}
+	return nil
+}
+
+func writeBuffers(w io.Writer, bufs []control.Buffer, allExtents, phys bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tHEAP\tPOOL\tSIZE\tOWNER\tEXTENTS\tNAME")
+	head := "NAME"
+	if phys {
+		head = "RUNS\tLONGEST\tNAME"
+	}
+	fmt.Fprintln(t, "ID\tHEAP\tPOOL\tSIZE\tOWNER\tEXTENTS\t"+head)
 	for _, b := range bufs {
 		limit := shownExtents
 		if allExtents {
 			limit = len(b.Extents)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s[%d]\t%s\t%s\n",
-			b.ID, printable(b.Heap), printable(b.Pool), roundSize(b.Len), printable(b.Comm), b.PID, formatExtents(b.Extents, limit), printable(b.Name))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s[%d]\t%s\t", b.ID, printable(b.Heap), printable(b.Pool), roundSize(b.Len), printable(b.Comm),
+			b.PID, formatExtents(b.Extents, limit))
+		switch {
+		case phys && b.Phys != nil && b.Phys.Error == "":
+			fmt.Fprintf(t, "%d\t%s\t", b.Phys.Runs, exactSize(b.Phys.Longest))
+		case phys:
+			fmt.Fprint(t, "-\t-\t")
+		}
+		fmt.Fprintln(t, printable(b.Name))
 	}
 	return t.Flush()
 }

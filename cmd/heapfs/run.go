@@ -52,7 +52,7 @@ Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could n
 	// What follows CMD is CMD's, with or without --.
 	flags.SetInterspersed(false)
 	flags.StringVar(&cfg.Board, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
-	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto or memfd")
+	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto, memfd or udmabuf")
 	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, may be repeated; `SPEC` is HEAP:alloc=ERRNO[@N|@every=N], HEAP:delay=DURATION, HEAP:fragment=SEED")
 	flags.StringVar(&cfg.Events, "events", "", "write every event to `file`, one JSON object a line; what it held before is lost")
 	flags.StringVar(&cfg.Socket, "socket", "", "`path` of the control socket, instead of the usual place")

@@ -32,6 +32,12 @@ func (f *fakeInstance) Instance() control.Instance {
 func (f *fakeInstance) Heaps() []control.Heap     { return f.heaps }
 func (f *fakeInstance) Buffers() []control.Buffer { return f.buffers }
 func (f *fakeInstance) Events() *events.Stream    { return f.stream }
+func (f *fakeInstance) Phys(b control.Buffer) control.Phys {
+	if b.Heap != "system" {
+		return control.Phys{Error: "hidden"}
+	}
+	return control.Phys{Phys: backing.Phys{Runs: len(b.Extents), Longest: b.Extents[0].Len}}
+}
 
 // serveInstance answers for f at the returned socket until the test ends.
 func serveInstance(t *testing.T, f *fakeInstance) string {
@@ -136,6 +142,27 @@ func TestBuffers(t *testing.T) {
 	var got []control.Buffer
 	require.NoError(t, json.Unmarshal([]byte(out), &got))
 	assert.Equal(t, exts, got[0].Extents)
+}
+
+func TestBuffersPhysSaysHowTheyLieOrWhyNot(t *testing.T) {
+	extents := []backing.Extent{{Addr: 0x40000000, Len: 1 << 20}, {Addr: 0x40200000, Len: 4096}}
+	bufs := []control.Buffer{{ID: 1, Heap: "system", Pool: "ram", Len: 1<<20 + 4096, PID: 7, Comm: "a.out", Extents: extents}}
+	s := serveInstance(t, &fakeInstance{buffers: bufs})
+	out, err := runState(t, newBuffersCommand(), "--socket", s, "--phys")
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"ID HEAP POOL SIZE OWNER EXTENTS RUNS LONGEST NAME",
+		"1 system ram 1.0MiB a.out[7] 0x40000000+1MiB,0x40200000+4KiB 2 1MiB",
+	}, fields(out))
+	out, err = runState(t, newBuffersCommand(), "--socket", s, "--phys", "--json")
+	require.NoError(t, err)
+	assert.Contains(t, strings.Join(strings.Fields(out), ""), `"phys":{"runs":2,"longest":1048576}`)
+
+	bufs = append(bufs, control.Buffer{ID: 2, Heap: "cma", Len: 4096, Extents: extents[1:]})
+	s = serveInstance(t, &fakeInstance{buffers: bufs})
+	out, err = runState(t, newBuffersCommand(), "--socket", s, "--phys")
+	require.EqualError(t, err, "buffers: --phys: buffer 2: hidden")
+	assert.Contains(t, out, " 1MiB", "the others are told all the same")
 }
 
 func TestEventsFollowUntilTheInstanceEnds(t *testing.T) {

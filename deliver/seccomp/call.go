@@ -141,6 +141,10 @@ func (c *call) alive() bool {
 
 // answer ends the caller's wait, once.
 func (c *call) answer(err error) {
+	if err != nil && errors.Is(err, heapnodes.ErrKernel) {
+		c.pass()
+		return
+	}
 	if c.answered.CompareAndSwap(false, true) {
 		// ENOENT: the caller was killed meanwhile, and with it went what it had been given.
 		_ = sys.NotifSend(c.door.listener, c.notif.ID, heapnodes.Errno(err))

@@ -20,8 +20,8 @@ import (
 // files gives heapnodes the files that backing makes.
 type files struct{ *backing.Memfds }
 
-func (f files) Export(size uint64, accMode int, cpu bool, gone func()) (heapnodes.Export, error) {
-	m, err := f.New(size, accMode, cpu, gone)
+func (f files) Export(r heapnodes.ExportRequest) (heapnodes.Export, error) {
+	m, err := f.New(r.Size, r.AccMode, r.CPU, r.Gone)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,9 @@ const (
 	// AllocFailed is an ALLOC that ended with an errno. Reason says what the
 	// errno cannot.
 	AllocFailed = "alloc_failed"
+	// LookupFailed is a look-up of a set of devices ("a+b") for which there is
+	// no node. Heap is the name that was looked up, and Reason says why.
+	LookupFailed = "lookup_failed"
 	// Free is the end of a buffer: nothing has it open or mapped any more and
 	// its extents are back in the pool.
 	Free = "free"

@@ -53,6 +53,8 @@ func TestSchemaRefuses(t *testing.T) {
 		"alloc with errno":       `{` + head + `,"event":"alloc","heap":"h","buffer":1,"len":1,"extents":[{"addr":0,"len":1}],"errno":"EIO"}`,
 		"failure without errno":  `{` + head + `,"event":"alloc_failed","heap":"system"}`,
 		"failure with a buffer":  `{` + head + `,"event":"alloc_failed","heap":"system","errno":"ENOMEM","buffer":1}`,
+		"look-up without reason": `{` + head + `,"event":"lookup_failed","heap":"a+b","errno":"ENOENT"}`,
+		"look-up of a length":    `{` + head + `,"event":"lookup_failed","heap":"a+b","errno":"ENOENT","reason":"r","len":1}`,
 		"errno as a number":      `{` + head + `,"event":"alloc_failed","heap":"system","errno":"12"}`,
 		"free of nothing":        `{` + head + `,"event":"free","heap":"system","len":4096}`,
 		"name for nothing":       `{` + head + `,"event":"set_name","name":"x"}`,
@@ -75,6 +77,9 @@ func TestEveryKindValidates(t *testing.T) {
 		with(func(e *Event) { e.Event, e.Buffer, e.Len, e.Extents = Alloc, 1, 4096, ext }),
 		with(func(e *Event) { e.Event, e.Len, e.Errno, e.Reason = AllocFailed, 4096, "ENOMEM", "quota" }),
 		with(func(e *Event) { e.Event, e.Errno = AllocFailed, "EINVAL" }),
+		with(func(e *Event) {
+			e.Event, e.Heap, e.Errno, e.Reason = LookupFailed, "a+b", "ENOENT", "no heap serves all"
+		}),
 		with(func(e *Event) { e.Event, e.Buffer, e.Name = SetName, 1, everyByte() }),
 		with(func(e *Event) { e.Event, e.Buffer = SetName, 1 }), // the empty name is a name
 		{Event: Warning, Reason: "w"},

@@ -1,0 +1,123 @@
+package fs
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/heapfs/heapfs/devices"
+	"github.com/heapfs/heapfs/heapnodes"
+)
+
+// setIno is the first inode number of a set's node: behind those of all nodes that a board can have.
+const setIno = 1 << 16
+
+// Sets makes the nodes of sets of devices, "a+b".
+type Sets interface {
+	// Set gives the node of a set, always the same one; an error for a name that has none, which has been told then.
+	Set(name, door string, who func() heapnodes.Identity) (*heapnodes.Node, error)
+	// CanonicalSet gives the name that stands for all orders of a set's devices, and false for what is no set.
+	CanonicalSet(name string) (string, bool)
+}
+
+var _ Sets = (*heapnodes.Heaps)(nil)
+
+// setNodes are the nodes of sets that have been looked up. They are in no listing.
+type setNodes struct {
+	mu    sync.Mutex
+	inode map[*heapnodes.Node]*fs.Inode
+
+	// byIno is what inode numbers from setIno on stand for. It is read in the path of every ALLOC, so it is replaced and never
+	// changed.
+	byIno atomic.Pointer[[]*heapnodes.Node]
+}
+
+func (s *setNodes) byNumber(i uint64) *heapnodes.Node {
+	if all := s.byIno.Load(); all != nil && i < uint64(len(*all)) {
+		return (*all)[i]
+	}
+	return nil
+}
+
+var (
+	_ fs.NodeLookuper  = (*Tree)(nil)
+	_ fs.NodeReaddirer = (*Tree)(nil)
+)
+
+// Lookup finds the nodes of the listing, and those of sets.
+func (t *Tree) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	child := t.listed[name]
+	if child == nil {
+		if child = t.lookupSet(ctx, name); child == nil {
+			if strings.Contains(name, devices.SetSeparator) {
+				// The kernel must not answer the next one from its cache: whoever looks up a set in vain finds the reason in the events.
+				out.SetEntryTimeout(time.Nanosecond)
+			}
+			return nil, syscall.ENOENT
+		}
+	}
+	var attr fuse.AttrOut
+	child.Operations().(*node).attr(&attr)
+	out.Attr = attr.Attr
+	return child, fs.OK
+}
+
+func (t *Tree) lookupSet(ctx context.Context, name string) *fs.Inode {
+	if t.Sets == nil || !strings.Contains(name, devices.SetSeparator) {
+		return nil
+	}
+	n, err := t.Sets.Set(name, door, func() heapnodes.Identity { return identity(ctx) })
+	if err != nil {
+		return nil
+	}
+	s := &t.sets
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inode[n] == nil {
+		var all []*heapnodes.Node
+		if old := s.byIno.Load(); old != nil {
+			all = append(all, *old...)
+		}
+		ino := setIno + uint64(len(all))
+		all = append(all, n)
+		if s.inode == nil {
+			s.inode = map[*heapnodes.Node]*fs.Inode{}
+		}
+		s.inode[n] = t.NewPersistentInode(ctx, &node{tree: t, heap: n}, fs.StableAttr{Mode: fuse.S_IFREG, Ino: ino})
+		s.byIno.Store(&all)
+	}
+	return s.inode[n]
+}
+
+// Readdir lists the board's nodes, in its order.
+func (t *Tree) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
+	list := make([]fuse.DirEntry, len(t.nodes))
+	for i, n := range t.nodes {
+		list[i] = fuse.DirEntry{Mode: fuse.S_IFREG, Name: n.Name, Ino: rootIno + 1 + uint64(i)}
+	}
+	return fs.NewListDirStream(list), fs.OK
+}
+
+// oneName is the file system in which the orders of a set are one name. A library that remembers a name for each look-up would remember
+// 40,320 of them for a set of 8 devices.
+type oneName struct {
+	fuse.RawFileSystem
+	tree *Tree
+}
+
+// Lookup asks for the canonical name of a set.
+func (o oneName) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	t := o.tree
+	if header.NodeId == fuse.FUSE_ROOT_ID && t.Sets != nil && t.listed[name] == nil && strings.Contains(name, devices.SetSeparator) {
+		if canonical, ok := t.Sets.CanonicalSet(name); ok {
+			name = canonical
+		}
+	}
+	return o.RawFileSystem.Lookup(cancel, header, name, out)
+}
