@@ -23,6 +23,7 @@ VERSION ?= $(shell scripts/version.sh)
 LDFLAGS := -X main.version=$(VERSION)
 
 FUZZTIME ?= 10s
+VM ?= full
 
 ##@ Use
 
@@ -56,6 +57,12 @@ test-race: ## all tests with the race detector, on a bin/race/heapfs that has it
 .PHONY: test-serial
 test-serial: build ## all tests with GOMAXPROCS=1, which shows a server that waits for itself
 	@scripts/test.sh serial
+
+.PHONY: test-vm
+test-vm: ## heapfs beside the heaps of real kernels, in virtual machines; VM=smoke for the short run
+	@scripts/deps.sh vm
+	@$(MAKE) --no-print-directory build
+	@scripts/test-vm.sh '$(VM)'
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing heapfs needs and a fresh Debian lacks: packages, a Go that is new enough, the modules.
 # Does nothing, quickly, when all is there. Package lists are refreshed only when an install needs it.
+# deps.sh vm: what `make test-vm` needs as well. The kernels are fetched by the test, into its own cache.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,8 +15,16 @@ packages=(
 	mount util-linux    # unshare and setpriv, for make demo as root
 	shellcheck          # make lint
 )
+vm_tools=()
 if command -v dpkg >/dev/null && [ "$(dpkg --print-architecture)" = amd64 ]; then
 	packages+=(gcc-multilib) # the 32-bit client
+fi
+if [ "${1:-}" = vm ] && [ "$(uname -m)" = x86_64 ]; then
+	packages+=(
+		qemu-system-x86 busybox-static # the virtual machines, and what is in them
+		debian-archive-keyring zstd    # their kernels, and the modules
+	)
+	vm_tools=(qemu-system-x86_64 busybox dpkg-deb xz)
 fi
 
 # as_root runs a command as root; false when there is no way to.
@@ -61,7 +70,7 @@ missing_packages() {
 install_packages() {
 	local missing
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-		local tools=(git make gcc musl-gcc python3 dpkg-deb xz unshare setpriv shellcheck) lacking=() tool
+		local tools=(git make gcc musl-gcc python3 dpkg-deb xz unshare setpriv shellcheck "${vm_tools[@]}") lacking=() tool
 		for tool in "${tools[@]}"; do
 			command -v "$tool" >/dev/null || lacking+=("$tool")
 		done

@@ -19,6 +19,7 @@ func main() {
 func bench() error {
 	rounds := flag.Int("rounds", 15, "how often each figure and its floor are measured in turn")
 	asJSON := flag.Bool("json", false, "print JSON")
+	machine := flag.String("vm", "", "measure in a virtual machine of this `kernel` instead, beside its own heap, and print the table of docs/performance.md")
 	flag.Parse()
 	if *rounds < 1 {
 		return fmt.Errorf("--rounds %d: at least 1 is needed", *rounds)
@@ -32,6 +33,10 @@ func bench() error {
 		return err
 	}
 	defer s.close()
+
+	if *machine != "" {
+		return inMachine(s, *machine, os.Stdout)
+	}
 
 	// What could be measured is printed also when something else could not.
 	var r result

@@ -289,6 +289,34 @@ static void trap_alloc(void)
 	must(write(ready[1], &listener, sizeof(listener)) == sizeof(listener), "pipe");
 }
 
+/* A buffer's whole life, for three sizes: ALLOC, mmap, the first touch of every page, munmap, close. */
+static void measure_cycle(int n)
+{
+	static const struct {
+		const char *name;
+		size_t size;
+	} sizes[] = { { "4 KiB", 4096 }, { "1 MiB", 1 << 20 }, { "8 MiB", 8 << 20 } };
+	int i, k;
+
+	open_heap();
+	for (i = -1; i < n; i++) { /* the first time is not counted */
+		for (k = 0; k < 3; k++) {
+			double start = now();
+			int fd = alloc(sizes[k].size);
+			void *p = mmap(NULL, sizes[k].size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+			must(p != MAP_FAILED, "mmap");
+			memset(p, i, sizes[k].size);
+			munmap(p, sizes[k].size);
+			must(close(fd) == 0, "close");
+			if (i >= 0)
+				series[k][i] = now() - start;
+		}
+	}
+	for (k = 0; k < 3; k++)
+		report(sizes[k].name, k, n);
+}
+
 static void serve(void)
 {
 	static const struct {
@@ -296,7 +324,7 @@ static void serve(void)
 		void (*measure)(int);
 	} commands[] = {
 		{ "alloc", measure_alloc }, { "notify", measure_notify }, { "memfd", measure_memfd },
-		{ "other", measure_other }, { "map", measure_map },
+		{ "other", measure_other }, { "map", measure_map }, { "cycle", measure_cycle },
 	};
 	char name[16];
 	size_t k;

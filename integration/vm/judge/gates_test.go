@@ -1,0 +1,55 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/heapfs/heapfs/integration/vm"
+)
+
+// skip skips a test, and fails it under CI. how is the command that makes the test run.
+func skip(t *testing.T, reason, how string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s: not skipped under CI=true; to run it: %s", reason, how)
+	}
+	t.Skipf("%s; to run it: %s", reason, how)
+}
+
+// bootTime limits a boot together with the download of its kernel, which the boot's own time does not count.
+const bootTime = 12 * time.Minute
+
+// try boots a machine whose end the test will judge. It gates on what the machine lacks: a tool, or a kernel's package.
+func try(t *testing.T, cfg vm.Config) (*vm.Result, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
+	defer cancel()
+	r, err := vm.Boot(ctx, cfg)
+	switch {
+	case errors.Is(err, vm.ErrTools):
+		skip(t, err.Error(), "scripts/deps.sh vm && make test-vm")
+	case errors.Is(err, vm.ErrPackage):
+		skip(t, err.Error(), "make test-vm with Debian's package sources in reach")
+	}
+	if r != nil {
+		record(t, r, err)
+	}
+	return r, err
+}
+
+// boot boots a machine that is to do all of its work: anything else fails the test. The result is never nil; steps that did not
+// begin are not OK in it.
+func boot(t *testing.T, cfg vm.Config) *vm.Result {
+	t.Helper()
+	r, err := try(t, cfg)
+	if err != nil {
+		t.Error(err)
+	}
+	if r == nil {
+		t.FailNow()
+	}
+	return r
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# test-vm.sh [full|smoke]: boots Debian's kernels in qemu and compares heapfs (HEAPFS_BIN) with what they do; see integration/vm.
+# Ends with a table of kernel, step, verdict and seconds, which stays in bin/reports/vm.txt beside the whole stream, vm.json.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$repo"
+
+export HEAPFS_VM=${1:-full}
+case $HEAPFS_VM in
+full | smoke) ;;
+*) die "unknown run $HEAPFS_VM: full or smoke" ;;
+esac
+if [ "$(uname -m)" != x86_64 ]; then
+	say "not run: the virtual machines are amd64, and so must be the clients that are built for them; this machine is $(uname -m)"
+	exit 0
+fi
+export HEAPFS_BIN=${HEAPFS_BIN:-$repo/bin/heapfs}
+export HEAPFS_VM_TABLE=$repo/bin/reports/vm.txt
+
+mkdir -p bin/reports
+go build -buildvcs=false -o bin/testreport ./scripts/testreport
+rm -f "$HEAPFS_VM_TABLE"
+status=0
+# The time-out is for what has none of its own; each boot has, and the first run downloads the kernels, about 500 MB.
+go test -json -count=1 -timeout 40m ./integration/vm/judge/... | tee bin/reports/vm.json | bin/testreport || status=1
+if [ -s "$HEAPFS_VM_TABLE" ]; then
+	printf '\n%-6s %-46s %-14s %7s\n' kernel step verdict seconds
+	cat "$HEAPFS_VM_TABLE"
+fi
+exit "$status"
