@@ -5,9 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
+	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -21,9 +22,12 @@ const (
 	linkEpoll    = "anon_inode:[eventpoll]"
 )
 
-// SyncFiles makes stand-ins for sync files whose fence has signalled: epoll sets that hold a descriptor which is always ready.
-// Such a set polls as readable and not as writable, refuses read, write and mmap, and nobody who holds it can change that: as
-// a sync file. (An eventfd can be drained by read, a memfd can't be added to an epoll set.)
+// SyncFiles makes sync files whose fence has signalled: the kernel's own where a device leads to one (see KernelSyncFile), else
+// stand-ins. Which it is is found out once, by the first Make, because it may wake hardware that most programs have no use for.
+//
+// A stand-in is an epoll set that holds a descriptor which is always ready. Such a set polls as readable and not as writable, refuses
+// read, write and mmap, and nobody who holds it can change that: as a sync file. (An eventfd can be drained by read, a memfd can't be
+// added to an epoll set.)
 //
 // What the server has to know of a stand-in is in the set's data, which the kernel shows in fdinfo, so that there is no account
 // to keep: a random number tells ours from other sets, and the name stands behind it, 8 bytes an entry.
@@ -32,15 +36,20 @@ type SyncFiles struct {
 	letters   [nameEntries]int // duplicates of it, to be further entries of a set
 	cookie    uint64
 	signalled uint64
-	genuine   int // a dma-buf that exports the kernel's own sync files, -1 where none can be made
+
+	sources []syncSource
+	find    sync.Once
+	seed    int // the kernel's sync file that all others are made of; -1 where there are stand-ins, and before find
 }
 
 // nameEntries is how many entries of 8 bytes hold a name.
 const nameEntries = uapi.SyncNameLen / 8
 
 // NewSyncFiles takes a few descriptors of the process, until Close.
-func NewSyncFiles() (*SyncFiles, error) {
-	s := &SyncFiles{ready: -1, genuine: openIdleBuffer(), letters: [nameEntries]int{-1, -1, -1, -1}}
+func NewSyncFiles() (*SyncFiles, error) { return newSyncFiles(syncSources) }
+
+func newSyncFiles(sources []syncSource) (*SyncFiles, error) {
+	s := &SyncFiles{ready: -1, letters: [nameEntries]int{-1, -1, -1, -1}, sources: sources, seed: -1}
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("sync files: %w", err)
@@ -70,9 +79,9 @@ func (s *SyncFiles) open() (err error) {
 	return nil
 }
 
-// Close gives the descriptors back. Sync files that are out stay as they are.
+// Close gives the descriptors back, when no Make is under way. Sync files that are out stay as they are.
 func (s *SyncFiles) Close() {
-	sys.Close(s.genuine)
+	sys.Close(s.seed)
 	sys.Close(s.ready)
 	for _, fd := range s.letters {
 		sys.Close(fd)
@@ -80,14 +89,13 @@ func (s *SyncFiles) Close() {
 }
 
 // Make gives a new sync file; the descriptor is the caller's. A name is at most uapi.SyncNameLen-1 bytes, "" stands for the
-// kernel's own choice. EMFILE, ENFILE, ENOMEM as of epoll_create1(2).
+// kernel's own choice. EMFILE, ENFILE, ENOMEM as of epoll_create1(2). The first call may take seconds.
 //
-// Where the kernel makes one, it is the kernel's; with a name it is always a stand-in, because a name comes of merging those.
+// Where one is the kernel's all are, whatever fails: the kernel merges no stand-in with its own.
 func (s *SyncFiles) Make(name string) (int, error) {
-	if s.genuine >= 0 && name == "" {
-		if fd, err := sys.ExportSyncFile(s.genuine); err == nil {
-			return fd, nil
-		}
+	s.find.Do(func() { s.seed = seedSyncFile(s.sources, syncSourceTime) })
+	if s.seed >= 0 {
+		return sys.MergeSyncFile(s.seed, name)
 	}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -122,37 +130,6 @@ func addEntry(set, fd int, events uint32, data uint64) error {
 	return unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(uint32(data)), Pad: int32(uint32(data >> 32))})
 }
 
-// openIdleBuffer makes a dma-buf that no device will ever touch, of one page of a memfd. It takes /dev/udmabuf, which is root's on
-// most systems; -1 where that can't be opened.
-func openIdleBuffer() int {
-	dev, err := unix.Open("/dev/udmabuf", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
-	defer sys.Close(dev)
-	fd, err := idleBuffer(dev)
-	if err != nil {
-		slog.Debug("no genuine sync files", "error", err)
-		return -1
-	}
-	return fd
-}
-
-func idleBuffer(dev int) (int, error) {
-	page, err := sys.Memfd(memfdName)
-	if err != nil {
-		return -1, err
-	}
-	defer sys.Close(page) // the dma-buf has the page
-	if err := sys.Truncate(page, uapi.PageSize); err != nil {
-		return -1, err
-	}
-	if err := sys.AddSeals(page, unix.F_SEAL_SHRINK); err != nil {
-		return -1, err
-	}
-	return sys.UdmabufCreate(dev, page, uapi.PageSize)
-}
-
 // Name is what Make was given, or the kernel's name, by the fdinfo of one of Make's.
 func (s *SyncFiles) Name(fdinfo []byte) string {
 	var text [uapi.SyncNameLen]byte
@@ -170,19 +147,27 @@ func (s *SyncFiles) Name(fdinfo []byte) string {
 	if name, _, _ := bytes.Cut(text[:], []byte{0}); len(name) > 0 {
 		return string(name)
 	}
-	return uapi.StubSyncFileName
+	return sys.SignalledFence().File
 }
 
 // Recognise takes the kernel's sync files and ours, by the text of the descriptor's /proc link and its fdinfo.
 func (s *SyncFiles) Recognise(link string, fdinfo []byte) bool {
 	switch link {
 	case linkSyncFile:
-		return true
+		return !isPath(fdinfo)
 	case linkEpoll:
 		return bytes.Contains(fdinfo, fmt.Appendf(nil, " data: %16x ", s.cookie))
 	default:
 		return false
 	}
+}
+
+// isPath is whether fdinfo is that of an O_PATH descriptor, which is none for the kernel.
+func isPath(fdinfo []byte) bool {
+	_, after, _ := bytes.Cut(fdinfo, []byte("flags:\t"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	flags, err := strconv.ParseUint(string(line), 8, 64)
+	return err == nil && flags&unix.O_PATH != 0
 }
 
 // StandIn is Recognise for ours alone: those that the kernel does not know as sync files.

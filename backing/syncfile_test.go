@@ -25,11 +25,9 @@ func describe(t *testing.T, fd int) (string, []byte) {
 // newStandIns makes no genuine sync files, wherever the test runs.
 func newStandIns(t *testing.T) *SyncFiles {
 	t.Helper()
-	s, err := NewSyncFiles()
+	s, err := newSyncFiles(nil)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
-	sys.Close(s.genuine)
-	s.genuine = -1
 	return s
 }
 
@@ -43,7 +41,7 @@ func TestSyncFileIsTheKernelsWhereItMakesOne(t *testing.T) {
 	defer sys.Close(fd)
 	link, info := describe(t, fd)
 	assert.True(t, s.Recognise(link, info))
-	assert.Equal(t, s.genuine < 0, s.StandIn(link, info), link)
+	assert.Equal(t, s.seed < 0, s.StandIn(link, info), link)
 }
 
 func TestSyncFileLooksSignalled(t *testing.T) {
@@ -80,6 +78,7 @@ func TestSyncFileIsToldFromOthers(t *testing.T) {
 	assert.False(t, other.Recognise(link, info), "another instance's")
 	assert.True(t, s.Recognise("anon_inode:sync_file", nil), "a genuine one")
 	assert.False(t, s.StandIn("anon_inode:sync_file", nil))
+	assert.False(t, s.Recognise("anon_inode:sync_file", []byte("pos:\t0\nflags:\t012000000\nmnt_id:\t16\n")), "O_PATH")
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	require.NoError(t, err)
 	defer sys.Close(set)
@@ -92,7 +91,7 @@ func TestSyncFileIsToldFromOthers(t *testing.T) {
 func TestSyncFileKeepsItsName(t *testing.T) {
 	s := newStandIns(t)
 	for given, want := range map[string]string{
-		"": "stub-stub0-0", "x": "x", "8 bytes.": "8 bytes.", "a name of 31 bytes, the longest.": "a name of 31 bytes, the longest",
+		"": sys.SignalledFence().File, "x": "x", "8 bytes.": "8 bytes.", "a name of 31 bytes, the longest.": "a name of 31 bytes, the longest",
 	} {
 		fd, err := s.Make(given)
 		require.NoError(t, err)

@@ -31,6 +31,11 @@ var (
 	_ fs.NodeSetattrer = (*node)(nil)
 	_ fs.NodeFsyncer   = (*node)(nil)
 	_ fs.NodeAllocater = (*node)(nil)
+
+	_ fs.NodeGetxattrer    = (*node)(nil)
+	_ fs.NodeSetxattrer    = (*node)(nil)
+	_ fs.NodeRemovexattrer = (*node)(nil)
+	_ fs.NodeListxattrer   = (*node)(nil)
 )
 
 func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
@@ -76,9 +81,29 @@ func (n *node) Allocate(context.Context, fs.FileHandle, uint64, uint64, uint32) 
 // Open takes any access mode: each may allocate. A stream has no position (lseek: ESPIPE, as nonseekable_open gives); direct I/O
 // keeps shared mappings out (mmap: ENODEV) and brings reads and writes here. Nothing is to be flushed: a close asks nobody, whoever
 // makes it.
-func (n *node) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if flags&syscall.O_DIRECT != 0 {
+		return nil, 0, syscall.EINVAL // a device without pages of its own (do_dentry_open)
+	}
 	return nil, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NONSEEKABLE | fuse.FOPEN_NOFLUSH, fs.OK
 }
+
+// Getxattr, Setxattr, Removexattr and Listxattr are as on a device: it has no attributes, and user attributes are for files and
+// directories only (xattr_permission in fs/xattr.c).
+
+// Getxattr finds nothing.
+func (n *node) Getxattr(context.Context, string, []byte) (uint32, syscall.Errno) {
+	return 0, syscall.ENODATA
+}
+
+// Setxattr is not permitted.
+func (n *node) Setxattr(context.Context, string, []byte, uint32) syscall.Errno { return syscall.EPERM }
+
+// Removexattr is not permitted.
+func (n *node) Removexattr(context.Context, string) syscall.Errno { return syscall.EPERM }
+
+// Listxattr finds nothing.
+func (n *node) Listxattr(context.Context, []byte) (uint32, syscall.Errno) { return 0, fs.OK }
 
 // Read is EINVAL: the kernel's node has no read operation.
 func (n *node) Read(context.Context, fs.FileHandle, []byte, int64) (fuse.ReadResult, syscall.Errno) {

@@ -68,6 +68,20 @@ func TestANodeOpensWithEveryAccess(t *testing.T) {
 	assert.Equal(t, unix.EEXIST, err)
 }
 
+func TestANodeHasNoAttributesAndNoDirectIO(t *testing.T) {
+	s := mounted(t)
+	path := filepath.Join(s.dir, "system")
+	_, err := unix.Open(path, unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	assert.Equal(t, unix.EINVAL, err)
+	assert.Equal(t, unix.EPERM, unix.Setxattr(path, "user.x", []byte("1"), 0))
+	assert.Equal(t, unix.EPERM, unix.Removexattr(path, "user.x"))
+	_, err = unix.Getxattr(path, "user.x", make([]byte, 8))
+	assert.Equal(t, unix.ENODATA, err)
+	n, err := unix.Listxattr(path, make([]byte, 8))
+	assert.NoError(t, err)
+	assert.Zero(t, n)
+}
+
 func TestNumbersFromOneAreInvalid(t *testing.T) {
 	s := mounted(t)
 	fd := s.open(t, "system", unix.O_RDWR)
@@ -131,37 +145,28 @@ func TestOrderOfChecksByThisDoor(t *testing.T) {
 	assert.Zero(t, s.files.made)
 }
 
-// A kernel's heap copies nothing out for a number from 1, and from 6.19 on nothing after any error.
 func TestARefusalLeavesTheCallersBytesAlone(t *testing.T) {
-	for _, onError := range []bool{false, true} {
-		s := mounted(t, func(c *heapnodes.Config) { c.CopyOutOnError = onError })
-		fd := s.open(t, "system", unix.O_RDWR)
-		cmds := []uapi.Cmd{uapi.IOC(3, 'X', 1, 24), uapi.IOC(2, 'X', 1, 24), uapi.IOC(3, 'X', 5, 24)}
-		if !onError {
-			cmds = append(cmds, foreign(3, 24), foreign(2, 24))
-		}
-		for _, cmd := range cmds {
-			arg := request(4096, 7, 0, 0, 24)
-			want := bytes.Clone(arg)
-			assert.Equal(t, unix.EINVAL, ioctl(fd, cmd, arg))
-			assert.Equal(t, want, arg, "command %#x, copy-out on error %v", uint32(cmd), onError)
-		}
+	s := mounted(t)
+	fd := s.open(t, "system", unix.O_RDWR)
+	for _, cmd := range []uapi.Cmd{uapi.IOC(3, 'X', 1, 24), uapi.IOC(2, 'X', 1, 24), uapi.IOC(3, 'X', 5, 24), foreign(3, 24), foreign(2, 24)} {
+		arg := request(4096, 7, 0, 0, 24)
+		want := bytes.Clone(arg)
+		assert.Equal(t, unix.EINVAL, ioctl(fd, cmd, arg))
+		assert.Equal(t, want, arg, "command %#x", uint32(cmd))
 	}
 }
 
 func TestReplyHoldsNobodyElsesBytes(t *testing.T) {
-	for _, onError := range []bool{false, true} {
-		s := mounted(t, func(c *heapnodes.Config) { c.CopyOutOnError = onError })
-		fd := s.open(t, "system", unix.O_RDWR)
-		secret := bytes.Repeat([]byte{0xA5}, 4000)
-		for range 20 { // the buffers of requests and replies are used again
-			assert.Equal(t, unix.EINVAL, ioctl(fd, foreign(3, uint32(len(secret))), secret))
-		}
-		got := make([]byte, 4000)
-		for range 20 {
-			assert.Equal(t, unix.EINVAL, ioctl(fd, foreign(2, uint32(len(got))), got))
-			assert.NotContains(t, got, byte(0xA5))
-		}
+	s := mounted(t)
+	fd := s.open(t, "system", unix.O_RDWR)
+	secret := bytes.Repeat([]byte{0xA5}, 4000)
+	for range 20 { // the buffers of requests and replies are used again
+		assert.Equal(t, unix.EINVAL, ioctl(fd, foreign(3, uint32(len(secret))), secret))
+	}
+	got := make([]byte, 4000)
+	for range 20 {
+		assert.Equal(t, unix.EINVAL, ioctl(fd, foreign(2, uint32(len(got))), got))
+		assert.NotContains(t, got, byte(0xA5))
 	}
 }
 

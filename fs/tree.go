@@ -115,7 +115,7 @@ func Serve(fd int, t *Tree) (done <-chan struct{}, err error) {
 		RootStableAttr: &fs.StableAttr{Ino: rootIno},
 	})
 	server, err := fuse.NewServer(oneName{raw, t}, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
-		Name: "heapfs", DisableXAttrs: true, DisableReadDirPlus: true,
+		Name: "heapfs", DisableReadDirPlus: true,
 		Logger: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	})
 	if err != nil {

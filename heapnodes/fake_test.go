@@ -245,8 +245,6 @@ func withFaults(specs ...string) func(*Config) {
 	}
 }
 
-func copyOutOnError(c *Config) { c.CopyOutOnError = true }
-
 func (s *site) node(name string) *Node {
 	s.t.Helper()
 	for _, n := range s.Nodes() {

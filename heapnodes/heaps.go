@@ -28,8 +28,6 @@ type Config struct {
 	KernelBuffers bool
 	Sync          SyncFiles
 	Events        *events.Stream
-	// CopyOutOnError writes the argument back after a failed ALLOC too, and lets a fault of that win: kernels up to 6.18.
-	CopyOutOnError bool
 }
 
 // Heaps is one instance: all its heaps, nodes and live buffers.

@@ -39,11 +39,6 @@ func (n *Node) Ioctl(ctx context.Context, c Caller, cmd uapi.Cmd, arg uint64) er
 	if err == nil {
 		return nil
 	}
-	if n.heaps.cfg.CopyOutOnError && !errors.Is(err, ErrGone) {
-		if werr := c.Write(data[:cmd.Out()], arg); werr != nil {
-			err = werr
-		}
-	}
 	n.refused(c, req.Len, err)
 	return err
 }
@@ -80,8 +75,8 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 	uapi.PutAllocFD(out, uint32(guess))
 	fd, err := n.deliver(c, b, req, out, arg)
 	if err != nil {
-		uapi.PutAllocFD(out, 0)
-		if guess != 0 && !n.heaps.cfg.CopyOutOnError { // else the caller of this function writes all of it
+		if guess != 0 { // nothing is copied out after an error
+			uapi.PutAllocFD(out, 0)
 			_ = c.Write(out[from:to], arg+uint64(from)) // where that is impossible, nothing was written before
 		}
 		return err

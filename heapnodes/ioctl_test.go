@@ -136,13 +136,6 @@ func TestArgumentIsSizedByTheCommand(t *testing.T) {
 			assert.Equal(t, []string{"read 0"}, c.log)
 		})
 	}
-	t.Run("read-only with copy-out on error: zeros come back", func(t *testing.T) {
-		s := newSite(t, copyOutOnError)
-		c := newCaller(arg(24))
-		err := s.node("system").Ioctl(context.Background(), c, uapi.IOC(2, 'H', 0, 24), argument)
-		assert.Equal(t, syscall.EINVAL, Errno(err))
-		assert.Equal(t, make([]byte, 24), c.data)
-	})
 	t.Run("a SYNC sent to a heap is an ALLOC of its flags", func(t *testing.T) {
 		s := newSite(t)
 		c := newCaller([]byte{5, 0, 0, 0, 0, 0, 0, 0})
@@ -190,49 +183,40 @@ func TestAnyByteThatFaultsIsEFAULT(t *testing.T) {
 	}
 }
 
-func TestWhichErrorWinsIsTheKernelVersions(t *testing.T) {
+func TestAnErrorIsNotWrittenBack(t *testing.T) {
 	rows := []struct {
 		name     string
 		length   uint64
 		readable int
-		out      bool // the argument can be written
-		gone     bool
-		before   syscall.Errno // copy-out on success only
-		after    syscall.Errno // copy-out on error too
-		writes   int           // with copy-out on error
+		install  error
+		want     syscall.Errno
+		writes   int
 	}{
-		{"a refusal that can be written back", 0, 24, true, false, syscall.EINVAL, syscall.EINVAL, 1},
-		{"a refusal that can't be written back", 0, 24, false, false, syscall.EINVAL, syscall.EFAULT, 1},
-		{"no memory that can't be written back", 1 << 40, 24, false, false, syscall.ENOMEM, syscall.EFAULT, 1},
-		{"a copy-in fault copies nothing out", 0, 23, true, false, syscall.EFAULT, syscall.EFAULT, 0},
-		{"nobody waits", 4096, 24, true, true, syscall.EINTR, syscall.EINTR, 1},
+		{"a refusal", 0, 24, nil, syscall.EINVAL, 0},
+		{"no memory", 1 << 40, 24, nil, syscall.ENOMEM, 0},
+		{"a copy-in fault", 0, 23, nil, syscall.EFAULT, 0},
+		{"nobody waits", 4096, 24, ErrGone, syscall.EINTR, 1}, // the probe
+		{"no descriptor", 4096, 24, ErrCallerFiles, syscall.EMFILE, 1},
 	}
 	for _, r := range rows {
-		for _, onError := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, on error %v", r.name, onError), func(t *testing.T) {
-				s := newSite(t, func(c *Config) { c.CopyOutOnError = onError })
-				c := newCaller(request(r.length, 0, 0, 0)[:r.readable])
-				if !r.out {
-					c.noWrite = map[uint64]bool{argument + 20: true}
+		t.Run(r.name, func(t *testing.T) {
+			s := newSite(t)
+			c := newCaller(request(r.length, 0, 0, 0)[:r.readable])
+			if r.writes == 0 {
+				c.noWrite = map[uint64]bool{argument + 20: true} // which would win, were it tried
+			}
+			c.install = func() (int, error) { return -1, r.install }
+			err := s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument)
+			assert.Equal(t, r.want, Errno(err))
+			assert.Equal(t, r.writes, c.written)
+			assert.Equal(t, request(r.length, 0, 0, 0)[:r.readable], c.data)
+			for _, e := range s.events() {
+				if e.Event == events.AllocFailed {
+					assert.Equal(t, unix.ErrnoName(r.want), e.Errno)
 				}
-				if r.gone {
-					c.install = func() (int, error) { return -1, ErrGone }
-				}
-				err := s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument)
-				want := r.before
-				if onError {
-					want = r.after
-					assert.Equal(t, r.writes, c.written)
-				}
-				assert.Equal(t, want, Errno(err))
-				for _, e := range s.events() {
-					if e.Event == events.AllocFailed {
-						assert.Equal(t, unix.ErrnoName(want), e.Errno)
-					}
-				}
-				s.untouched()
-			})
-		}
+			}
+			s.untouched()
+		})
 	}
 }
 
@@ -324,18 +308,14 @@ func TestAGuessedNumberIsWrittenWithTheProbe(t *testing.T) {
 
 func TestAGuessDoesNotOutliveAFailure(t *testing.T) {
 	fails := func() (int, error) { return -1, ErrCallerFiles }
-	for name, change := range map[string]func(*Config){"copied out on error": copyOutOnError, "not": func(*Config) {}} {
-		t.Run(name, func(t *testing.T) {
-			s := newSite(t, change)
-			c := guesser{newCaller(request(4096, 0, 0, 0)), 41}
-			c.install = fails
-			assert.ErrorIs(t, s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument), ErrCallerFiles)
-			assert.Equal(t, request(4096, 0, 0, 0), c.data)
+	s := newSite(t)
+	c := guesser{newCaller(request(4096, 0, 0, 0)), 41}
+	c.install = fails
+	assert.ErrorIs(t, s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument), ErrCallerFiles)
+	assert.Equal(t, request(4096, 0, 0, 0), c.data)
 
-			c = guesser{newCaller(request(4096, 0, 0, 0)), 41}
-			c.noWrite = map[uint64]bool{argument + 16: true} // behind the number
-			assert.ErrorIs(t, s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument), ErrFault)
-			assert.Equal(t, request(4096, 0, 0, 0), c.data)
-		})
-	}
+	c = guesser{newCaller(request(4096, 0, 0, 0)), 41}
+	c.noWrite = map[uint64]bool{argument + 16: true} // behind the number
+	assert.ErrorIs(t, s.node("system").Ioctl(context.Background(), c, uapi.HeapIoctlAlloc, argument), ErrFault)
+	assert.Equal(t, request(4096, 0, 0, 0), c.data)
 }

@@ -77,7 +77,7 @@ func (s *SyncFile) fileInfo(c Caller, arg uint64) error {
 	// A caller that announces no room asks for the number only.
 	if req.NumFences != 0 {
 		var fence [uapi.SyncFenceInfoSize]byte
-		uapi.PutSyncFenceInfo(fence[:], s.files.Signalled())
+		uapi.PutSyncFenceInfo(fence[:], sys.SignalledFence(), s.files.Signalled())
 		if err := c.Write(fence[:], req.FencePtr); err != nil {
 			return err
 		}

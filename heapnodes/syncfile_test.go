@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/heapfs/heapfs/internal/sys"
 	"github.com/heapfs/heapfs/uapi"
 )
 
@@ -139,7 +140,7 @@ func TestFileInfo(t *testing.T) {
 			assert.Equal(t, filled(r.answer), mem[:56])
 			fence := make([]byte, uapi.SyncFenceInfoSize)
 			if r.fence {
-				uapi.PutSyncFenceInfo(fence, 123456789)
+				uapi.PutSyncFenceInfo(fence, sys.SignalledFence(), 123456789)
 			}
 			assert.Equal(t, fence, mem[64:64+len(fence)])
 		})

@@ -9,11 +9,12 @@ import (
 
 // site is what TestMain prepares for all tests: copies that every user can execute.
 var site struct {
-	dir     string // world-readable, ends with the run
-	heapfs  string // the binary under test
-	clients string // the folder of client programs
-	home    string // the ordinary user's home
-	runtime string // the ordinary user's XDG_RUNTIME_DIR
+	dir      string // world-readable, ends with the run
+	heapfs   string // the binary under test
+	heaptest string // the conformance suite
+	clients  string // the folder of client programs
+	home     string // the ordinary user's home
+	runtime  string // the ordinary user's XDG_RUNTIME_DIR
 }
 
 func TestMain(m *testing.M) {

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/control"
 	"github.com/heapfs/heapfs/heapnodes"
@@ -51,7 +49,6 @@ func newInstance(p *plan) (*instance, error) {
 	in.heaps, err = heapnodes.New(heapnodes.Config{
 		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil,
 		Sync: in.sync, Events: in.events,
-		CopyOutOnError: copiesOutOnError(),
 	})
 	if err != nil {
 		return nil, err
@@ -92,17 +89,4 @@ func (in *instance) end(reason string) {
 	if err := in.events.SinkErr(); err != nil {
 		slog.Error("events are missing in the file", "error", err)
 	}
-}
-
-// copiesOutOnError is what the running kernel's heaps do: up to 6.18 the argument is copied out after a failure too.
-func copiesOutOnError() bool {
-	var uts unix.Utsname
-	var major, minor int
-	if err := unix.Uname(&uts); err != nil {
-		return false
-	}
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor); err != nil {
-		return false
-	}
-	return major < 6 || major == 6 && minor <= 18
 }

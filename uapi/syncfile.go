@@ -100,16 +100,22 @@ func PutSyncFileInfo(out []byte, name string, fencePtr uint64) {
 
 // PutSyncFenceInfo fills one struct sync_fence_info of 80 bytes for a signalled fence; ns is the time of signalling in
 // nanoseconds of CLOCK_MONOTONIC.
-func PutSyncFenceInfo(out []byte, ns uint64) {
+func PutSyncFenceInfo(out []byte, names FenceNames, ns uint64) {
 	clear(out[:SyncFenceInfoSize])
-	copy(out, StubFenceName)
-	copy(out[SyncNameLen:], StubFenceName)
+	copy(out[:SyncNameLen-1], names.Timeline)
+	copy(out[SyncNameLen:2*SyncNameLen-1], names.Driver)
 	binary.LittleEndian.PutUint32(out[64:], syncSignalled)
 	binary.LittleEndian.PutUint64(out[72:], ns)
 }
 
-// StubFenceName is what the kernel's always-signalled fence calls its driver and its timeline (drivers/dma-buf/dma-fence.c).
-const StubFenceName = "stub"
+// FenceNames are what the kernel's always-signalled fence calls its timeline and its driver (drivers/dma-buf/dma-fence.c), and what a
+// sync file made of it is called.
+type FenceNames struct{ Timeline, Driver, File string }
 
-// StubSyncFileName is the name of a sync file made from that fence: driver, timeline, context, sequence number.
-const StubSyncFileName = "stub-stub0-0"
+// The names: a fence of the stub driver up to Linux 6.16; from 6.17 on a fence that has signalled keeps no driver at all.
+var (
+	StubFence     = FenceNames{Timeline: "stub", Driver: "stub", File: "stub-stub0-0"}
+	DetachedFence = FenceNames{
+		Timeline: "signaled-timeline", Driver: "detached-driver", File: "detached-driver-signaled-timeli", // cut at 31 bytes
+	}
+)

@@ -79,8 +79,8 @@ func TestFileInfoIsTakenApartAndFilled(t *testing.T) {
 	in := infoBytes("left over", -7, 0x11, 0x22, 0x33, 0x44556677_8899AABB)
 	assert.Equal(t, SyncFileInfo{Flags: 0x11, NumFences: 0x22, Pad: 0x33, FencePtr: 0x44556677_8899AABB}, DecodeSyncFileInfo(in))
 
-	PutSyncFileInfo(in, StubSyncFileName, 0x1234)
-	assert.Equal(t, infoBytes(StubSyncFileName, 1, 0, 1, 0, 0x1234), in, "nothing of the caller's is left over")
+	PutSyncFileInfo(in, StubFence.File, 0x1234)
+	assert.Equal(t, infoBytes(StubFence.File, 1, 0, 1, 0, 0x1234), in, "nothing of the caller's is left over")
 
 	PutSyncFileInfo(in, strings.Repeat("n", 40), 0)
 	assert.Equal(t, infoBytes(strings.Repeat("n", 31), 1, 0, 1, 0, 0), in, "a name keeps room for its NUL")
@@ -88,7 +88,7 @@ func TestFileInfoIsTakenApartAndFilled(t *testing.T) {
 
 func TestFenceInfoIsASignalledStub(t *testing.T) {
 	out := bytes.Repeat([]byte{0xEE}, SyncFenceInfoSize+4)
-	PutSyncFenceInfo(out, 0x1122334455667788)
+	PutSyncFenceInfo(out, StubFence, 0x1122334455667788)
 	want := make([]byte, 64, SyncFenceInfoSize+4)
 	copy(want, "stub")
 	copy(want[32:], "stub")
@@ -97,6 +97,9 @@ func TestFenceInfoIsASignalledStub(t *testing.T) {
 	want = binary.LittleEndian.AppendUint64(want, 0x1122334455667788)
 	want = append(want, 0xEE, 0xEE, 0xEE, 0xEE)
 	assert.Equal(t, want, out)
+
+	PutSyncFenceInfo(out, FenceNames{Timeline: strings.Repeat("t", 40), Driver: strings.Repeat("d", 40)}, 0)
+	assert.Equal(t, strings.Repeat("t", 31)+"\x00"+strings.Repeat("d", 31)+"\x00", string(out[:64]), "names keep room for their NUL")
 }
 
 func FuzzSyncMerge(f *testing.F) {

@@ -293,6 +293,9 @@ func (c *client) syncFiles() {
 	c.is("IMPORT of nothing", c.ioctl(buf, imports, arg(3, -1)), unix.EINVAL)
 	c.is("IMPORT", c.ioctl(buf, imports, arg(1, fence)), unix.Errno(0))
 
+	c.is("ALLOC on a sync file", c.ioctl(fence, uint64(uapi.HeapIoctlAlloc), c.request(4096, 0)), unix.ENOTTY)
+	c.is("SYNC on a sync file", c.ioctl(fence, uint64(uapi.BufIoctlSync), arg(3, 0)), unix.ENOTTY)
+
 	merge, info := uint64(uapi.SyncIoctlMerge), uint64(uapi.SyncIoctlFileInfo)
 	clear(c.mem[:64])
 	copy(c.mem, "merged")

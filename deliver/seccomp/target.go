@@ -84,14 +84,13 @@ func (d *Door) find(c *call, id sys.FileID) target {
 	if b := d.cfg.Heaps.Buffer(id); b != nil {
 		return b
 	}
-	if c.cmd().Type() == uapi.SyncMagic {
-		link, fdinfo, err := c.Describe(int32(uint32(c.notif.Args[0])))
-		if err != nil {
-			return nil
-		}
-		if s := d.cfg.Heaps.SyncFile(link, fdinfo); s != nil {
-			return s
-		}
+	// A stand-in has to answer for all of our commands: what it really is knows commands of its own.
+	link, fdinfo, err := c.Describe(int32(uint32(c.notif.Args[0])))
+	if err != nil {
+		return nil
+	}
+	if s := d.cfg.Heaps.SyncFile(link, fdinfo); s != nil {
+		return s
 	}
 	return nil
 }

@@ -2,9 +2,20 @@ package sys
 
 import (
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/uapi"
 )
+
+// SignalledFence is how the running kernel calls a fence that has signalled.
+var SignalledFence = sync.OnceValue(func() uapi.FenceNames {
+	if KernelAtLeast(6, 17) {
+		return uapi.DetachedFence
+	}
+	return uapi.StubFence
+})
 
 // KernelAtLeast compares the running kernel's version. False also where it can't be read.
 func KernelAtLeast(major, minor int) bool {

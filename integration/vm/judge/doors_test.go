@@ -49,18 +49,12 @@ var doors = part{
 var clientsPart = part{
 	name:  "clients",
 	smoke: true,
-	steps: func(k vm.Kernel) []vm.Step {
-		// Where there are udmabufs, sync files are the kernel's own.
-		arguments := map[string]string{
-			"exhaust": " linux,cma 1048576", "killed": " linux,cma 1048576", "deviations": " --kernel-sync-files",
-		}
+	steps: func(vm.Kernel) []vm.Step {
+		arguments := map[string]string{"exhaust": " linux,cma 1048576", "killed": " linux,cma 1048576"}
 		var steps []vm.Step
 		for _, name := range clients {
 			if name == "hang" && !full {
 				continue // waits ten seconds for the server to give up
-			}
-			if name == "deviations" && !k.Heaps {
-				continue // the list is that of a newer tmpfs: on 6.1 a file of it takes no O_DIRECT
 			}
 			steps = append(steps, vm.Step{Name: name, Script: "heapfs run -- /clients/" + name + arguments[name]})
 		}

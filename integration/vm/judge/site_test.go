@@ -10,15 +10,16 @@ import (
 
 // site is what TestMain prepares: the programs that go into the machines.
 var site struct {
-	dir     string
-	heapfs  string
-	clients string // folder
+	dir      string
+	heapfs   string
+	clients  string // folder
+	heaptest string
 }
 
 // clients are those that need no C library, nor an interpreter. timer is not among them: it bounds how often a call may be interrupted
 // by a timer of the real clock, and under tcg the processor may be ten times slower, or not.
 var clients = []string{
-	"basic-static", "basic-musl", "basic-32", "goclient", "threads", "forks", "passfd", "maps", "otheruid", "deviations",
+	"basic-static", "basic-musl", "basic-32", "goclient", "threads", "forks", "passfd", "maps", "otheruid",
 	"exhaust", "killed", "hang",
 }
 
@@ -29,6 +30,10 @@ func prepareSite() error {
 	}
 	site.dir, site.heapfs, site.clients = dir, filepath.Join(dir, "heapfs"), filepath.Join(dir, "clients")
 	if err := prepareHeapfs(); err != nil {
+		return err
+	}
+	site.heaptest = filepath.Join(dir, "heaptest")
+	if err := buildProgram(site.heaptest, "../../../cmd/heaptest"); err != nil {
 		return err
 	}
 	build := exec.Command("make", "--silent", "--directory=../../clients", "OUT="+site.clients, "PROGRAMS="+strings.Join(clients, " "))

@@ -1,0 +1,42 @@
+package judge
+
+import "slices"
+
+// List is the closed list of deviations. An entry belongs here only if something in the kernel keeps heapfs from doing it right.
+var List = slices.Concat(nodeList, bufferCallList, bufferFileList, syncFileList, udmabufList)
+
+// Sourced has the kernel's answers to rows that no judge can try, read from its source: lengths beyond the machine's memory, for
+// which the caller of a real system heap is killed (heaps/system_heap.c), and protected heaps (drivers/tee/tee_heap.c).
+var Sourced = map[string]string{
+	"alloc-len-4e":   "ENOMEM",
+	"alloc-len-most": "ENOMEM",
+	"protected-mmap": "EINVAL",
+	"protected-mode": "rdwr",
+	"protected-sync": "0",
+	"protected-size": "4096",
+}
+
+// differ is the same answer in several rows.
+func differ(answer string, rows ...string) []Difference {
+	var d []Difference
+	for _, r := range rows {
+		d = append(d, Difference{Row: r, Answer: answer})
+	}
+	return d
+}
+
+// from limits differences to kernels of a version and later.
+func from(v Version, d []Difference) []Difference {
+	for i := range d {
+		d[i].From = v
+	}
+	return d
+}
+
+// before limits differences to kernels older than a version.
+func before(v Version, d []Difference) []Difference {
+	for i := range d {
+		d[i].Before = v
+	}
+	return d
+}

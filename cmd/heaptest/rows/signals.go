@@ -1,0 +1,29 @@
+package rows
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/internal/sys"
+)
+
+// underSignals allocates while a timer interrupts the process every 50 µs and the handler does not restart calls: at the end "0",
+// or "EINTR" if ever a call was interrupted.
+func underSignals(c *Case) string {
+	heap := c.RW()
+	must("sigaction", sys.WithoutRestart(unix.SIGALRM))
+	interval := unix.Itimerval{Interval: unix.Timeval{Usec: 50}, Value: unix.Timeval{Usec: 50}}
+	_, err := unix.Setitimer(unix.ITIMER_REAL, interval)
+	must("setitimer", err)
+	defer func() {
+		_, err := unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{})
+		must("setitimer", err)
+	}()
+	for range 20000 {
+		fd, err := sys.HeapAlloc(heap, 1, unix.O_CLOEXEC)
+		if err != nil {
+			return errName(err)
+		}
+		sys.Close(fd)
+	}
+	return "0"
+}

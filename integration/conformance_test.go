@@ -1,0 +1,78 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/uapi"
+)
+
+// protectedBoard has the heap that some rows need.
+const protectedBoard = `apiVersion: heapfs/v1alpha1
+name: protected
+memory:
+  - {name: ddr, base: 0x80000000, size: 1GiB}
+pools:
+  - {name: secure, kind: protected, size: 16MiB}
+  - {name: system, kind: scatter}
+heaps:
+  - {name: "protected,secure-video", pool: secure}
+  - {name: system, pool: system}
+`
+
+// What real kernels were seen to answer is what heapfs answers, but for the closed list.
+func TestConformance(t *testing.T) {
+	legs(t, func(t *testing.T, who leg) {
+		r := heapfs(t, who, options{}, "run", "--", site.heaptest, "--as", "memfd")
+		assert.Equal(t, 0, r.status, failures(r.stdout))
+		assert.Contains(t, r.stdout, " 0 FAIL")
+
+		own := ownDir(t) + "/protected.yaml"
+		require.NoError(t, os.WriteFile(own, []byte(protectedBoard), 0o644))
+		r = heapfs(t, who, options{}, "run", "--board", own, "--", site.heaptest, "--as", "memfd", "--run", "protected")
+		assert.Equal(t, 0, r.status, failures(r.stdout))
+		assert.Contains(t, r.stdout, " 0 FAIL, 0 not tried")
+	})
+}
+
+func TestConformanceNeedsHeaps(t *testing.T) {
+	legs(t, func(t *testing.T, who leg) {
+		p := start(t, who, options{}, site.heaptest, "--dir", ownDir(t))
+		assert.Equal(t, 2, p.wait(), "nothing could be tried")
+	})
+}
+
+// failures are the lines of heaptest that say what is wrong.
+func failures(said string) string {
+	var wrong []string
+	for line := range strings.Lines(said) {
+		if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "deviates ") {
+			wrong = append(wrong, line)
+		}
+	}
+	return strings.Join(wrong, "")
+}
+
+// Row B18: the same file, asked by a process that heapfs did not start.
+func TestBufferIoctlsNeedTheFilter(t *testing.T) {
+	legs(t, func(t *testing.T, who leg) {
+		p := start(t, who, options{}, site.heapfs, "run", "--socket", ownDir(t)+"/s.sock", "--", "sh", "-c", `echo $$; exec "$0" system 4096 1`, client("hold"))
+		pid := p.line()
+		held := p.until("ready")
+		require.Len(t, held, 1)
+		path := fmt.Sprintf("/proc/%s/fd/%s", pid, strings.TrimPrefix(held[0], "buffer "))
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(fd)
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(uapi.BufIoctlSync), 0)
+		assert.Equal(t, unix.ENOTTY, errno)
+		require.NoError(t, p.stdin.Close())
+		assert.Equal(t, 0, p.wait())
+	})
+}
