@@ -23,6 +23,8 @@ type hints struct {
 	fd     int // inotify's
 	stop   int // an eventfd
 
+	reading sync.Mutex // held while events are read and dealt with, so that a Sweep overtakes none
+
 	mu     sync.Mutex
 	byWD   map[int]*Memfd
 	warned bool
@@ -73,6 +75,14 @@ func (h *hints) add(f *Memfd) {
 	}
 }
 
+// addOpens has the opens of a file told too.
+func (h *hints) addOpens(f *Memfd) {
+	_, err := unix.InotifyAddWatch(h.fd, sys.FDPath(f.lease), unix.IN_OPEN|unix.IN_MASK_ADD)
+	if err != nil {
+		slog.Debug("opens of a buffer are not seen", "error", err)
+	}
+}
+
 // drop forgets a file. The kernel removes the watch with the inode.
 func (h *hints) drop(f *Memfd) {
 	h.mu.Lock()
@@ -92,10 +102,21 @@ func (h *hints) loop() {
 		if fds[1].Revents != 0 {
 			return
 		}
-		if n, err := unix.Read(h.fd, buf); err == nil {
-			h.deal(buf[:n])
-		}
+		h.drain(buf)
 		time.Sleep(hintPause)
+	}
+}
+
+// drain deals with all events there are.
+func (h *hints) drain(buf []byte) {
+	h.reading.Lock()
+	defer h.reading.Unlock()
+	for {
+		n, err := unix.Read(h.fd, buf)
+		if err != nil {
+			return
+		}
+		h.deal(buf[:n])
 	}
 }
 
@@ -108,7 +129,7 @@ func (h *hints) deal(b []byte) {
 		switch {
 		case mask&unix.IN_Q_OVERFLOW != 0:
 			h.memfds.hintAll()
-		case mask&unix.IN_CLOSE != 0:
+		case mask&(unix.IN_CLOSE|unix.IN_OPEN) != 0:
 			h.mu.Lock()
 			f := h.byWD[wd]
 			h.mu.Unlock()

@@ -82,6 +82,7 @@ type Memfd struct {
 	caller    int        // the caller's own open, until Delivered; -1 after
 	closed    bool
 	needsHint bool // the caller's open has neither access and so is not counted: only a hint tells of its end
+	opens     int  // other opens of a file that needs it, made through /proc, as far as hints tell
 	hinted    bool
 }
 
@@ -184,7 +185,9 @@ func (f *Memfd) prepare(size uint64, accMode int, cpu bool) error {
 	}
 	sys.Close(f.caller)
 	f.caller = own
-	f.needsHint = accMode == unix.O_ACCMODE
+	if f.needsHint = accMode == unix.O_ACCMODE; f.needsHint && f.owner.hints != nil {
+		f.owner.hints.addOpens(f)
+	}
 	return nil
 }
 
@@ -213,6 +216,9 @@ func (f *Memfd) Discard() {
 // Sweep asks of every live file whether it is still held. When it returns, the gone of each that nobody held before has been
 // called, by whomever.
 func (m *Memfds) Sweep() {
+	if m.hints != nil {
+		m.hints.drain(make([]byte, 16<<10))
+	}
 	for _, f := range m.all() {
 		f.check()
 	}
@@ -245,13 +251,20 @@ func (f *Memfd) check() {
 	}
 }
 
-// hint notes that some open of the file was closed, and asks.
+// hint notes that some open of the file was made or closed, and asks. Of a file whose opens are not all counted, the first close beyond
+// those of other opens is the caller's own. (The kernel merges equal events that nobody has read: two opens at once may pass for one.)
 func (f *Memfd) hint(mask uint32) {
-	if mask&unix.IN_CLOSE_NOWRITE != 0 {
-		f.mu.Lock()
+	f.mu.Lock()
+	switch {
+	case !f.needsHint:
+	case mask&unix.IN_OPEN != 0:
+		f.opens++
+	case f.opens > 0:
+		f.opens--
+	case mask&unix.IN_CLOSE_NOWRITE != 0: // the other kind is our own, from before
 		f.hinted = f.hinted || f.caller < 0
-		f.mu.Unlock()
 	}
+	f.mu.Unlock()
 	f.check()
 }
 

@@ -210,3 +210,35 @@ func TestBuffersLeaveDescriptorsForTheRest(t *testing.T) {
 		f.Discard()
 	}
 }
+
+// Such an open is not counted by the kernel: its end is told by hints, which must be taken for what they are.
+func TestAnOpenWithoutAccessHoldsItsFile(t *testing.T) {
+	m, err := NewMemfds()
+	require.NoError(t, err)
+	defer m.Close()
+	gone := make(chan struct{})
+	f, err := m.New(4096, unix.O_ACCMODE, true, func() { close(gone) })
+	require.NoError(t, err)
+	held, err := unix.FcntlInt(uintptr(f.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	f.Delivered()
+	for _, mode := range []int{unix.O_RDONLY, unix.O_RDWR, unix.O_ACCMODE} {
+		again, err := sys.Reopen(held, mode)
+		require.NoError(t, err)
+		m.Sweep()
+		sys.Close(again)
+		m.Sweep()
+		select {
+		case <-gone:
+			require.FailNow(t, "gone while it is held", "after another open of mode %d", mode)
+		default:
+		}
+	}
+	sys.Close(held)
+	m.Sweep() // at once: it does not overtake the hint
+	select {
+	case <-gone:
+	default:
+		assert.Fail(t, "nobody holds it any more")
+	}
+}

@@ -24,6 +24,7 @@ import (
 type options struct {
 	dir, heap, as, pattern, madeBy string
 	json, list, record, verbose    bool
+	alone                          bool
 	limit                          time.Duration
 	workers                        int
 }
@@ -41,6 +42,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.verbose, "v", false, "print rows that are ok, too")
 	flags.DurationVar(&o.limit, "limit", 2*time.Minute, "how long a row may take before it counts as hung")
 	flags.IntVar(&o.workers, "j", runtime.NumCPU(), "how many rows are tried at once")
+	flags.BoolVar(&o.alone, "alone", false, "try each row in a process of its own; else those that leave no traces share one")
 	flags.StringVar(&o.madeBy, "made-by", "", "with --record: the command that makes the record")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -81,6 +83,10 @@ func suite(ctx context.Context, args []string) int {
 			needs[r.ID] = r.Needs
 		}
 	}
+	plain := map[string]bool{}
+	for _, r := range picked {
+		plain[r.ID] = r.Plain
+	}
 	tried := ids[:0:0]
 	for _, id := range ids {
 		if needs[id] == rows.NeedNothing {
@@ -90,6 +96,7 @@ func suite(ctx context.Context, args []string) int {
 		out.line(judge.Skipped(id, string(needs[id])))
 	}
 	run := runner.Runner{Command: []string{self, rowCommand}, Env: rowEnv(o.dir, o.heap), Limit: o.limit, Workers: o.workers}
+	run.Plain = func(id string) bool { return plain[id] && !o.alone }
 	run.Run(ctx, tried, func(id string, got runner.Outcome) {
 		if got.Kind == runner.Answered {
 			out.line(j.Answer(id, got.Answer))

@@ -120,10 +120,10 @@ var nodeExcuses = []excuse{
 	}),
 }
 
-// "full-last": the other side finds out whether the caller has room for a descriptor by installing it, which it can't take back. So it
+// S6: the other side finds out whether the caller has room for a descriptor by installing it, which it can't take back. So it
 // looks at the argument before, and with no room and a bad argument EMFILE is not what wins.
 var memfdExcuses = []excuse{
-	rareRule("full-last", KindSyncFile, func(op *Op, l, r *Result) bool {
+	rareRule("S6", KindSyncFile, func(op *Op, l, r *Result) bool {
 		return op.Sub == syncExport && op.Ptr == ptrRO && codes(l, r, unix.EMFILE, -int64(unix.EFAULT))
 	}),
 	rule("B1", KindSeek, func(op *Op, l, r *Result) bool {
@@ -204,11 +204,6 @@ var udmabufExcuses = []excuse{
 	}),
 }
 
-// foreignToStandIn: a command that is none of a sync file's.
-func foreignToStandIn(_ *Op, l, r *Result) bool {
-	return onSync(l) && codes(l, r, unix.ENOTTY, -int64(unix.EINVAL))
-}
-
 var standInExcuses = []excuse{
 	rule("S1", KindStat, func(op *Op, l, r *Result) bool {
 		return onSync(l) && op.Sub == statLink && l.Code > 0 && r.Code > 0 && only(l, r, partCode|partV0)
@@ -216,13 +211,9 @@ var standInExcuses = []excuse{
 	rule("S2", KindForeign, func(_ *Op, l, r *Result) bool {
 		return onSync(l) && l.Code == -int64(unix.ENOTTY) && (r.Code == -int64(unix.EINVAL) || r.Code == 0) && only(l, r, partCode)
 	}),
-	rareRule("full-last", KindSyncFile, func(op *Op, l, r *Result) bool {
+	rareRule("S6", KindSyncFile, func(op *Op, l, r *Result) bool {
 		return onSync(l) && op.Sub == syncMerge && l.Code == -int64(unix.EMFILE) && r.Code < 0 && only(l, r, partCode)
 	}),
-	rareRule("S2", KindAlloc, foreignToStandIn),
-	rareRule("S2", KindSync, foreignToStandIn),
-	rareRule("S2", KindName, foreignToStandIn),
-	rareRule("S2", KindSyncFile, foreignToStandIn),
 	rareRule("S3", KindPoll, func(_ *Op, l, r *Result) bool { return onSync(l) && only(l, r, partV0) && l.V[0]&5 == r.V[0]&5 }),
 	rule("S4", KindFile, func(op *Op, l, r *Result) bool {
 		return onSync(l) && (op.Sub == fileWrite || op.Sub == filePwrite) && codes(l, r, unix.EBADF, -int64(unix.EINVAL))

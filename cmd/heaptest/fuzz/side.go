@@ -129,8 +129,7 @@ func (s *side) stop() error {
 		return nil
 	case <-time.After(endTime):
 		_ = s.cmd.Process.Kill()
-		_ = <-done
-		return fmt.Errorf("the %s side did not end within %s", s.name, endTime)
+		return fmt.Errorf("the %s side did not end within %s and was killed: %w", s.name, endTime, <-done)
 	}
 }
 

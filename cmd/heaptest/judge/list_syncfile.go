@@ -78,4 +78,13 @@ var syncFileList = []Deviation{
 				"syncfile-lseek-cur", "syncfile-lseek-end", "syncfile-lseek-set-8"),
 		),
 	},
+	{
+		ID:     "S6",
+		Kernel: "EXPORT_SYNC_FILE and MERGE without a free descriptor are EMFILE, whatever else is wrong with the argument",
+		Here:   "what is wrong with the argument wins",
+		Why: "a number in another process can't be reserved, only taken (SECCOMP_IOCTL_NOTIF_ADDFD), and what was put there can't be taken " +
+			"back: so the argument is tried first",
+		On:   []Export{Memfd},
+		Test: "TestFuzz",
+	},
 }

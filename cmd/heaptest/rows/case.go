@@ -10,7 +10,8 @@ import (
 	"github.com/heapfs/heapfs/uapi"
 )
 
-// Case is what a row is tried with. A row has a process of its own: what it opens, maps or limits ends with it.
+// Case is what a row is tried with. What a row opens is closed after it, and what it maps or limits ends with its process, which it
+// shares with Plain rows at most.
 type Case struct {
 	Dir  string // directory of heap nodes
 	Heap string // name of the heap in it

@@ -12,6 +12,8 @@ type Row struct {
 	What  string // what is asked, for a reader
 	Needs Need
 	Try   func(c *Case) string
+	// Plain rows may be tried in one process, one after the other, if the descriptors that each opened are closed after it.
+	Plain bool
 }
 
 // Need is what a row needs of the machine. Where it lacks, the row is not tried.
@@ -28,8 +30,12 @@ const (
 // All gives every row, in the order in which they are tried and printed.
 var All = sync.OnceValue(func() []Row {
 	var all []Row
-	for _, subject := range subjects {
-		all = append(all, subject()...)
+	for _, s := range subjects {
+		rows := s.make()
+		for i := range rows {
+			rows[i].Plain = s.plain
+		}
+		all = append(all, rows...)
 	}
 	return all
 })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,7 +20,18 @@ const playRow = "HEAPTEST_PLAY_ROW"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(playRow) != "" {
-		os.Exit(play(os.Args[len(os.Args)-1]))
+		ids := os.Args[1:]
+		if len(ids) == 1 {
+			os.Exit(play(ids[0]))
+		}
+		for _, id := range ids {
+			if strings.HasPrefix(id, "plain") {
+				answer(fmt.Sprintf("{\"row\":%q,\"answer\":\"one of %d\"}\n", id, len(ids)))
+			} else if status := play(id); status != 0 {
+				os.Exit(status)
+			}
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -48,6 +60,8 @@ func play(id string) int {
 	case "is-killed":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	case "plain-1", "plain-2", "plain-3":
+		answer("alone")
 	case "says-nothing":
 	case "answers-and-fails":
 		answer("0")
@@ -127,4 +141,33 @@ func TestInterruptedRunEndsAtOnce(t *testing.T) {
 	r.Run(ctx, []string{"hangs"}, func(_ string, o Outcome) {
 		assert.Equal(t, Outcome{Hung, "interrupted"}, o)
 	})
+}
+
+func TestPlainRowsShareAProcess(t *testing.T) {
+	r := Runner{
+		Command: []string{"/proc/self/exe"}, Env: []string{playRow + "=1"}, Limit: 20 * time.Second, Workers: 2,
+		Plain: func(id string) bool { return id != "looks" },
+	}
+	try := func(ids ...string) (all []Outcome) {
+		r.Run(context.Background(), ids, func(_ string, o Outcome) { all = append(all, o) })
+		return all
+	}
+	one, two, three := Outcome{Answered, "alone"}, Outcome{Answered, "one of 2"}, Outcome{Answered, "one of 3"}
+	assert.Equal(t, []Outcome{one}, try("plain-1"))
+	assert.Equal(t, []Outcome{three, three, three}, try("plain-1", "plain-2", "plain-3"))
+	looks := Outcome{Answered, "true true"}
+	assert.Equal(t, []Outcome{two, two, looks, one}, try("plain-1", "plain-2", "looks", "plain-3"), "one that is not plain has its own")
+
+	many := make([]string, maxTogether+1)
+	for i := range many {
+		many[i] = "plain-1"
+	}
+	all := try(many...)
+	assert.Equal(t, fmt.Sprintf("one of %d", maxTogether), all[0].Answer)
+	assert.Equal(t, one, all[maxTogether])
+
+	all = try("plain-1", "panics", "plain-2")
+	assert.Equal(t, three, all[0])
+	assert.Equal(t, Crashed, all[1].Kind, "found out by itself")
+	assert.Equal(t, one, all[2], "those behind it are asked again")
 }
