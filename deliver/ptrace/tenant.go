@@ -1,0 +1,59 @@
+package ptrace
+
+import (
+	"sync"
+	"time"
+
+	"github.com/heapfs/heapfs/heapnodes"
+)
+
+// tenants keep one user's callers from taking all the places. A tenant is a user and its control group.
+type tenants struct {
+	mu  sync.Mutex
+	all map[string]*tenant
+}
+
+type tenant struct {
+	key    string
+	users  int // those that have a place or wait for one
+	places chan struct{}
+}
+
+// enter waits for a place, which leave gives back: heapnodes.ErrBusy if there is none in time.
+func (ts *tenants) enter(key string, wait time.Duration) (*tenant, error) {
+	ts.mu.Lock()
+	t := ts.all[key]
+	if t == nil {
+		t = &tenant{key: key, places: make(chan struct{}, maxPerTenant)}
+		ts.all[key] = t
+	}
+	t.users++
+	ts.mu.Unlock()
+	select {
+	case t.places <- struct{}{}:
+		return t, nil
+	default:
+	}
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	select {
+	case t.places <- struct{}{}:
+		return t, nil
+	case <-late.C:
+		ts.drop(t)
+		return nil, heapnodes.ErrBusy
+	}
+}
+
+func (ts *tenants) leave(t *tenant) {
+	<-t.places
+	ts.drop(t)
+}
+
+func (ts *tenants) drop(t *tenant) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t.users--; t.users == 0 {
+		delete(ts.all, t.key)
+	}
+}
