@@ -127,22 +127,7 @@ func waitReadable(fd int, limit time.Duration) error {
 
 func udmabufSyncFile(node int) (int, error) { return exportOnce(idleBuffer(node)) }
 
-// openIdleBuffer makes a dma-buf that no device will ever touch, of one page of a memfd. It takes /dev/udmabuf, which is root's on
-// most systems; -1 where that can't be opened.
-func openIdleBuffer() int {
-	dev, err := unix.Open("/dev/udmabuf", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
-	defer sys.Close(dev)
-	fd, err := idleBuffer(dev)
-	if err != nil {
-		slog.Debug("no dma-buf can be made", "error", err)
-		return -1
-	}
-	return fd
-}
-
+// idleBuffer makes a dma-buf that no device will ever touch, of one page of a memfd. dev is an open /dev/udmabuf.
 func idleBuffer(dev int) (int, error) {
 	page, err := sys.Memfd(memfdName)
 	if err != nil {
@@ -164,11 +149,8 @@ func cardSyncFile(node int) (int, error) {
 	if err == nil {
 		return fd, nil
 	}
-	fd, dumb := exportOnce(sys.DRMDumbBuffer(node, dumbWidth, dumbHeight))
-	if dumb != nil {
-		return -1, fmt.Errorf("%w, and %w", err, dumb)
-	}
-	return fd, nil
+	slog.Debug("no sync files by objects of a card; trying a dumb buffer", "error", err)
+	return exportOnce(sys.DRMDumbBuffer(node, dumbWidth, dumbHeight))
 }
 
 // exportOnce is for a dma-buf that only one sync file is wanted of.

@@ -46,6 +46,7 @@ var catalogue = []spec{
 	{"shmem-thp", "4.8", "a fast first touch of sealed buffers", never, hintShmemTHP},
 	{"tmpfs-huge", "4.8", "a fast first touch of unsealed buffers", never, hintTmpfsHuge},
 	{"udmabuf", "4.20", "--export udmabuf: buffers that drivers can import", never, hintUdmabuf},
+	{"sync-files", "4.12", "sync files of the kernel's own making, which drivers wait for", never, hintSyncFiles},
 	{"runc", "", "heapfs oci: containers", never, hintRuntime},
 	{"crun", "", "heapfs oci: containers", never, hintRuntime},
 }
@@ -76,5 +77,6 @@ var groups = []func(context.Context, host) []finding{
 	probeSeccomp,
 	probeProcesses,
 	probeMemory,
+	probeSyncFiles,
 	probeRuntimes,
 }

@@ -38,6 +38,7 @@ var roles = map[string]func(args []string) []finding{
 	roleSeccomp:   seccompRole,
 	roleProcesses: processesRole,
 	roleMemory:    memoryRole,
+	roleSyncFiles: syncFilesRole,
 	roleEnter:     enterRole,
 	roleTarget:    targetRole,
 }
@@ -48,6 +49,7 @@ const (
 	roleSeccomp   = "seccomp"
 	roleProcesses = "processes"
 	roleMemory    = "memory"
+	roleSyncFiles = "sync-files"
 	roleTarget    = "target"
 	roleEnter     = "enter"
 )

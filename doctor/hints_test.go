@@ -40,6 +40,10 @@ func TestHintNamesTheSwitchThatIsOff(t *testing.T) {
 		{"THP on, none free", hintShmemTHP, host{shmemTHP: "advise"}, 0, "fragmented"},
 		{"no passthrough", hintPassthrough, host{}, unix.ENOSYS, "6.9"},
 		{"watches", hintInotify, host{}, unix.ENOSPC, "max_user_watches"},
+		{"no device for sync files", hintSyncFiles, host{}, unix.ENOENT, "modprobe udmabuf"},
+		{"devices for sync files closed", hintSyncFiles, host{}, unix.EACCES, "render"},
+		{"device for sync files forbidden by a cgroup", hintSyncFiles, host{}, unix.EPERM, "--device"},
+		{"driver without fences", hintSyncFiles, host{}, unix.EOPNOTSUPP, "modprobe udmabuf"},
 		{"udmabuf closed", hintUdmabuf, host{}, unix.EACCES, "chmod"},
 	}
 	for _, tt := range tests {

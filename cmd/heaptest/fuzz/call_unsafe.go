@@ -38,8 +38,22 @@ func write(fd int32, addr, n uintptr) int64 {
 	return call(unix.SYS_WRITE, uintptr(fd), addr, n, 0, 0, 0)
 }
 
-// forkRaw returns 0 in the child.
-func forkRaw() int64 { return call(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0) }
+// forkRaw returns 0 in the child. The child stays pinned: when the scheduler wants the processor back, and it may have said so just
+// before the fork, the child would wait for a thread that it does not have.
+func forkRaw() int64 {
+	procPin()
+	pid := call(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if pid != 0 {
+		procUnpin()
+	}
+	return pid
+}
+
+//go:linkname procPin runtime.procPin
+func procPin() int
+
+//go:linkname procUnpin runtime.procUnpin
+func procUnpin()
 
 func exit(code int) { call(unix.SYS_EXIT_GROUP, uintptr(code), 0, 0, 0, 0, 0) }
 

@@ -57,6 +57,7 @@ func TestMachineThatEndsBadlySaysHow(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait, most of the time
 			tt.cfg.Kernel = "6.12"
 			r, err := try(t, tt.cfg)
 			require.ErrorIs(t, err, tt.is)
