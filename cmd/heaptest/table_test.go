@@ -84,7 +84,7 @@ func TestListIsWellFormed(t *testing.T) {
 		assert.NotEmpty(t, d.On, "%s must name an export", d.ID)
 		assert.True(t, len(d.Rows) > 0 || d.Test != "", "%s must have rows, or name the test that would notice", d.ID)
 		for _, e := range d.On {
-			assert.Contains(t, judge.Exports, e, d.ID)
+			assert.True(t, slices.Contains(judge.Exports, e) || e == judge.Kernel && d.Sometimes, "%s: %s", d.ID, e)
 		}
 		for _, x := range d.Rows {
 			_, err := rows.Find(x.Row)

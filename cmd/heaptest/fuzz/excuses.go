@@ -115,6 +115,13 @@ var nodeExcuses = []excuse{
 		return onNode(l) && op.Ptr == ptrRO && l.Code < 0 && r.Code < 0 && (l.Code == fault || r.Code == fault) && r.FD < 0 &&
 			only(l, r, partCode|partFD|partV2)
 	}),
+	rareRule("N9", KindForeign, func(op *Op, l, r *Result) bool {
+		return onNode(l) && l.Code < 0 && (op.Ptr == ptrRO && codes(l, r, unix.EFAULT, r.Code) || only(l, r, partV0))
+	}),
+	// What a kernel copies out after a failure shows where nothing was copied in: zeros.
+	rareRule("N9", KindAlloc, func(op *Op, l, r *Result) bool {
+		return onNode(l) && cmdIn(op.A[allocCmd]) == 0 && l.Code < 0 && only(l, r, partV0)
+	}),
 	rule("N7", KindPoll, func(op *Op, l, r *Result) bool {
 		return onNode(l) && op.Sub == pollEpoll && l.Code == -int64(unix.EPERM) && r.Code == 0 && only(l, r, partCode|partV0)
 	}),

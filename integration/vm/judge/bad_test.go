@@ -37,7 +37,7 @@ func TestMachineThatEndsBadlySaysHow(t *testing.T) {
 			cfg: vm.Config{Script: "echo here; sleep 1; kill -9 $PPID; sleep 60"}, is: vm.ErrDied, says: "in step script", heard: "here\n",
 		},
 		"hangs": {
-			cfg: vm.Config{Script: "echo here; sleep 1000", Timeout: 45 * time.Second},
+			cfg: vm.Config{Script: "echo here; sleep 1000", Timeout: 30 * time.Second},
 			is:  vm.ErrTimeout, says: "in step script", heard: "here\n",
 		},
 		"warns": {

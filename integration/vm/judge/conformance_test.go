@@ -22,11 +22,15 @@ var conformancePart = part{
 		return map[string]string{"/bin/heaptest": site.heaptest}
 	},
 	steps: func(k vm.Kernel) []vm.Step {
-		return []vm.Step{
-			{Name: "kernel", Script: "heaptest --as kernel", Timeout: conformanceTime},
-			{Name: "memfd", Script: "heapfs run -- heaptest --as memfd", Timeout: conformanceTime},
-			{Name: "udmabuf", Script: "heapfs run --export udmabuf -- heaptest --as udmabuf", Timeout: conformanceTime},
+		steps := []vm.Step{{Name: "kernel", Script: "heaptest --as kernel", Timeout: conformanceTime}}
+		// Each export on two kernels is enough: the middle one is what the host suites run on as a rule.
+		if k.Version != "6.18" {
+			steps = append(steps, vm.Step{Name: "memfd", Script: "heapfs run -- heaptest --as memfd", Timeout: conformanceTime})
 		}
+		if k.Version != "6.12" {
+			steps = append(steps, vm.Step{Name: "udmabuf", Script: "heapfs run --export udmabuf -- heaptest --as udmabuf", Timeout: conformanceTime})
+		}
+		return steps
 	},
 	check: func(t *testing.T, _ vm.Kernel, step vm.StepResult) {
 		assert.Contains(t, step.Stdout, " 0 FAIL")

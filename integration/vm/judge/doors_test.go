@@ -49,12 +49,12 @@ var doors = part{
 var clientsPart = part{
 	name:  "clients",
 	smoke: true,
-	steps: func(vm.Kernel) []vm.Step {
+	steps: func(k vm.Kernel) []vm.Step {
 		arguments := map[string]string{"exhaust": " linux,cma 1048576", "killed": " linux,cma 1048576"}
 		var steps []vm.Step
 		for _, name := range clients {
-			if name == "hang" && !full {
-				continue // waits ten seconds for the server to give up
+			if name == "hang" && (!full || k.Version != "6.1") {
+				continue // waits ten seconds for the server to give up: once is enough
 			}
 			steps = append(steps, vm.Step{Name: name, Script: "heapfs run -- /clients/" + name + arguments[name]})
 		}
