@@ -107,7 +107,12 @@ func (c *Call) Read(p []byte, addr uint64) error {
 func (c *Call) Write(p []byte, addr uint64) error {
 	off := addr - c.req.Arg
 	if off > uint64(c.req.Cmd.Out()) || uint64(len(p)) > uint64(c.req.Cmd.Out())-off {
-		return heapnodes.ErrFault
+		// Another place than the argument (the fences of SYNC_IOC_FILE_INFO): the kernel copies nothing there.
+		if err := c.enter(); err != nil {
+			return err
+		}
+		own := bytes.Clone(p)
+		return c.look(func() (int, error) { return sys.WriteVM(c.req.TID, own, addr) }, len(p))
 	}
 	switch {
 	case len(p) == 0:
@@ -147,9 +152,10 @@ func (c *Call) look(move func() (int, error), want int) error {
 		c.slow = true
 		t := c.tenant
 		c.tenant = nil
+		c.door.tenants.giveUp(t)
 		go func() {
 			<-done
-			c.door.tenants.leave(t)
+			c.door.tenants.leaveStuck(t)
 		}()
 		return fmt.Errorf("%w (%v)", heapnodes.ErrSlow, c.door.patience)
 	}

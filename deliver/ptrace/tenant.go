@@ -16,10 +16,12 @@ type tenants struct {
 type tenant struct {
 	key    string
 	users  int // those that have a place or wait for one
+	stuck  int // places of callers that were given up and whose memory has not answered yet
 	places chan struct{}
 }
 
-// enter waits for a place, which leave gives back: heapnodes.ErrBusy if there is none in time.
+// enter waits for a place, which leave gives back. heapnodes.ErrBusy if after that long none of the places is of use to anybody; else
+// the wait goes on, for those who have one are only slow.
 func (ts *tenants) enter(key string, wait time.Duration) (*tenant, error) {
 	ts.mu.Lock()
 	t := ts.all[key]
@@ -34,15 +36,39 @@ func (ts *tenants) enter(key string, wait time.Duration) (*tenant, error) {
 		return t, nil
 	default:
 	}
-	late := time.NewTimer(wait)
+	late := time.NewTicker(wait)
 	defer late.Stop()
-	select {
-	case t.places <- struct{}{}:
-		return t, nil
-	case <-late.C:
-		ts.drop(t)
-		return nil, heapnodes.ErrBusy
+	for {
+		select {
+		case t.places <- struct{}{}:
+			return t, nil
+		case <-late.C:
+		}
+		if ts.allStuck(t) {
+			ts.drop(t)
+			return nil, heapnodes.ErrBusy
+		}
 	}
+}
+
+func (ts *tenants) allStuck(t *tenant) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return t.stuck >= maxPerTenant
+}
+
+// giveUp notes that a place is of no use until leaveStuck.
+func (ts *tenants) giveUp(t *tenant) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.stuck++
+}
+
+func (ts *tenants) leaveStuck(t *tenant) {
+	ts.mu.Lock()
+	t.stuck--
+	ts.mu.Unlock()
+	ts.leave(t)
 }
 
 func (ts *tenants) leave(t *tenant) {

@@ -100,8 +100,18 @@ func TestATenantWaitsForAPlaceOfItsOwn(t *testing.T) {
 		require.NoError(t, err)
 		all = append(all, mine)
 	}
+	for _, mine := range all {
+		ts.giveUp(mine)
+	}
 	_, err := ts.enter("1000 /", time.Millisecond)
-	assert.ErrorIs(t, err, heapnodes.ErrBusy)
+	assert.ErrorIs(t, err, heapnodes.ErrBusy, "none of the places will be free in time")
+	for _, mine := range all {
+		ts.leaveStuck(mine)
+	}
+	for i := range all {
+		all[i], err = ts.enter("1000 /", 0)
+		require.NoError(t, err)
+	}
 
 	other, err := ts.enter("1001 /", 0)
 	require.NoError(t, err, "another tenant has places of its own")
