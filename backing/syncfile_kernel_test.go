@@ -154,7 +154,7 @@ func TestDevicesOfTheMachineGiveTheKernelsSyncFiles(t *testing.T) {
 		}
 	}
 	if !some {
-		t.Skip("no /dev/udmabuf and no DRM node here: run it in a virtual machine (make test-vm)")
+		t.Skip("kernel lacks: /dev/udmabuf and DRM nodes; to have them: make test-vm")
 	}
 }
 
@@ -163,7 +163,7 @@ func TestRenderNodesMakeNoDumbBuffers(t *testing.T) {
 	nodes, err := filepath.Glob("/dev/dri/renderD*")
 	require.NoError(t, err)
 	if len(nodes) == 0 {
-		t.Skip("no DRM render node here: run it in a virtual machine (make test-vm)")
+		t.Skip("kernel lacks: a DRM render node; to have one: make test-vm")
 	}
 	for _, path := range nodes {
 		_, err := syncSource{make: func(node int) (int, error) { return sys.DRMDumbBuffer(node, dumbWidth, dumbHeight) }}.open(path)

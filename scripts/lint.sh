@@ -61,7 +61,7 @@ c_clean() {
 		for bits in $(c_widths); do
 			gcc "$bits" -std=gnu11 -O2 -Wall -Wextra -Werror -c -o /dev/null "$file" || status=1
 		done
-	done < <(find . -path ./bin -prune -o -name '*.c' -print0)
+	done < <(find . -path ./bin -prune -o -path '*/testdata' -prune -o -name '*.c' -print0)
 	return "$status"
 }
 

@@ -46,7 +46,7 @@ func TestACallOfA32BitKindIsRefused(t *testing.T) {
 	s := open(t, change{})
 	r := s.inC(t, "old")
 	if r.Fault == "no such calls" {
-		t.Skip("this kernel takes no 32-bit calls; to have them: boot with ia32_emulation=1")
+		t.Skip("kernel lacks: 32-bit calls; to have them: boot with ia32_emulation=1")
 	}
 	assert.EqualValues(t, unix.ENOMEM, r.Errno)
 	assert.Empty(t, r.Fault)

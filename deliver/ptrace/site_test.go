@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -24,8 +26,7 @@ const fsType = "fuse.heapfs-ptrace-test"
 
 // files is an exporter of plain memfds that are never seen to end.
 type files struct {
-	mu                         sync.Mutex
-	made, discarded, delivered int
+	made, discarded, delivered atomic.Int32
 }
 
 type file struct {
@@ -43,21 +44,15 @@ func (x *files) Export(r heapnodes.ExportRequest) (heapnodes.Export, error) {
 		return nil, err
 	}
 	id, _, err := sys.Stat(fd)
-	x.count(&x.made)
+	x.made.Add(1)
 	return &file{x, fd, id}, err
-}
-
-func (x *files) count(n *int) {
-	x.mu.Lock()
-	*n++
-	x.mu.Unlock()
 }
 
 func (x *files) Sweep()        {}
 func (f *file) ID() sys.FileID { return f.id }
 func (f *file) FD() int        { return f.fd }
-func (f *file) Delivered()     { sys.Close(f.fd); f.of.count(&f.of.delivered) }
-func (f *file) Discard()       { sys.Close(f.fd); f.of.count(&f.of.discarded) }
+func (f *file) Delivered()     { sys.Close(f.fd); f.of.delivered.Add(1) }
+func (f *file) Discard()       { sys.Close(f.fd); f.of.discarded.Add(1) }
 
 // site is a mounted heap tree with this door.
 type site struct {
@@ -184,4 +179,10 @@ func (s *site) reason() string {
 		}
 	}
 	return reason
+}
+
+// soon waits for a count: a transaction ends after its caller has been let go.
+func soon(t *testing.T, want int32, count func() int32) {
+	t.Helper()
+	assert.Eventually(t, func() bool { return count() == want }, 30*time.Second, time.Millisecond, "%d", want)
 }

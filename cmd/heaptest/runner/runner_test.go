@@ -49,7 +49,7 @@ func play(id string) int {
 		return StatusSetUp
 	case "hangs":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT)
-		select {}
+		time.Sleep(time.Hour)
 	case "hangs-in-a-child":
 		child, err := os.StartProcess("/proc/self/exe", []string{"x", "hangs"}, &os.ProcAttr{})
 		if err == nil {
@@ -59,7 +59,7 @@ func play(id string) int {
 		panic("a row's own fault")
 	case "is-killed":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+		time.Sleep(time.Hour)
 	case "plain-1", "plain-2", "plain-3":
 		answer("alone")
 	case "says-nothing":
