@@ -14,6 +14,7 @@ import (
 
 // Machines that end badly: each says how, in its time.
 func TestMachineThatEndsBadlySaysHow(t *testing.T) {
+	t.Parallel()
 	noKernel := filepath.Join(t.TempDir(), "vmlinuz")
 	require.NoError(t, os.WriteFile(noKernel, []byte("this is no kernel\n"), 0o644))
 	tests := map[string]struct {
@@ -57,7 +58,7 @@ func TestMachineThatEndsBadlySaysHow(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // they wait, most of the time
+			t.Parallel()
 			tt.cfg.Kernel = "6.12"
 			r, err := try(t, tt.cfg)
 			require.ErrorIs(t, err, tt.is)
@@ -70,6 +71,7 @@ func TestMachineThatEndsBadlySaysHow(t *testing.T) {
 
 // What goes wrong inside a step is the step's own affair: the others run.
 func TestStepThatFailsKeepsNoOtherFromRunning(t *testing.T) {
+	t.Parallel()
 	r := boot(t, vm.Config{
 		Kernel: "6.12",
 		Texts:  map[string]string{"/bin/hello": "#!/bin/sh\necho hello $1\n"},

@@ -43,10 +43,13 @@ func TestFuzz(t *testing.T) {
 	if !full {
 		t.Skip("not in the smoke run; to run it: make test-vm")
 	}
+	t.Parallel()
 	cfg := fuzzConfig(t)
 	cfg.Timeout = fuzzBoot
 	cfg.Steps = []vm.Step{
 		{Name: "fuzz", Script: "heaptest fuzz --ops 20000 -- heapfs run --board /etc/fuzz.yaml --", Timeout: fuzzTime},
+		{Name: "fuzz-udmabuf", Timeout: fuzzTime,
+			Script: "heaptest fuzz --as udmabuf --ops 3000 --quotas=false --seed 3 -- heapfs run --export udmabuf --board /etc/fuzz.yaml --"},
 		// Without /dev/udmabuf heapfs has no sync files of the kernel's, and hands out stand-ins.
 		{Name: "fuzz-stand-ins", Script: "rm /dev/udmabuf; heaptest fuzz --ops 2000 --quotas=false --seed 2 --stand-ins -- heapfs run --board /etc/fuzz.yaml --",
 			Timeout: fuzzTime},

@@ -14,18 +14,18 @@ const (
 	tableEnv = "HEAPFS_VM_TABLE"
 )
 
-// full: all kernels and parts, not the smoke run's only.
-var full bool
+// full: all kernels and parts, not the smoke run's only. all: all mutants, too.
+var full, all bool
 
 func TestMain(m *testing.M) {
 	switch mode := os.Getenv(modeEnv); mode {
 	case "":
 		fmt.Println("judge: needs virtual machines, so nothing is run here: make test-vm")
 		os.Exit(0)
-	case "smoke", "full":
-		full = mode == "full"
+	case "smoke", "full", "all":
+		full, all = mode != "smoke", mode == "all"
 	default:
-		fmt.Fprintf(os.Stderr, "judge: %s=%s: smoke or full\n", modeEnv, mode)
+		fmt.Fprintf(os.Stderr, "judge: %s=%s: smoke, full or all\n", modeEnv, mode)
 		os.Exit(2)
 	}
 	os.Exit(run(m))

@@ -58,7 +58,14 @@ func prepareHeapfs() error {
 
 // buildProgram builds a Go program for the machines.
 func buildProgram(out, source string) error {
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", out, source)
+	return buildGo(source, "build", "-trimpath", "-buildvcs=false", "-o", out)
+}
+
+// buildUnitTests builds the tests of a package for the machines.
+func buildUnitTests(out, source string) error { return buildGo(source, "test", "-c", "-o", out) }
+
+func buildGo(source string, args ...string) error {
+	build := exec.Command("go", append(args, source)...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build of %s: %w\n%s", source, err, text)

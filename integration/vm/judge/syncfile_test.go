@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -27,11 +25,9 @@ func TestSyncFilesByEachDevice(t *testing.T) {
 	if !full {
 		t.Skip("not in the smoke run; to run it: make test-vm")
 	}
+	t.Parallel()
 	unit := filepath.Join(site.dir, "backing-syncfile.test")
-	build := exec.Command("go", "test", "-c", "-o", unit, "../../../backing")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "build of the tests of backing\n%s", out)
+	require.NoError(t, buildUnitTests(unit, "../../../backing"))
 
 	const asUser = "su user -c "
 	rows := []struct{ name, script, said string }{

@@ -1,12 +1,13 @@
 package judge
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,18 +35,11 @@ var udmabufPart = part{
 	name: "udmabuf",
 	on:   withHeaps,
 	files: func(t *testing.T) map[string]string {
-		dir := filepath.Join(site.dir, "udmabuf")
-		build := exec.Command("make", "--silent", "--directory=../../clients", "OUT="+dir, "PROGRAMS=vgem vivid hold")
-		out, err := build.CombinedOutput()
-		require.NoError(t, err, "build of the clients (install gcc and make, or run `make deps`)\n%s", out)
-		unit := exec.Command("go", "test", "-c", "-o", filepath.Join(dir, "backing.test"), "../../../backing")
-		unit.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-		out, err = unit.CombinedOutput()
-		require.NoError(t, err, "build of the tests of backing\n%s", out)
-		program := filepath.Join(dir, "selftest")
-		if out, err := exec.Command("../../selftest.sh", "6.12", program).CombinedOutput(); err != nil {
-			skip(t, "the kernel's selftest cannot be built: "+strings.TrimSpace(string(out)), "integration/selftest.sh 6.12 /tmp/dmabuf-heap")
+		dir, err := udmabufPrograms()
+		if errors.Is(err, errNoSelftest) {
+			skip(t, err.Error(), "integration/selftest.sh 6.12 /tmp/dmabuf-heap")
 		}
+		require.NoError(t, err)
 		return map[string]string{"/udmabuf": dir}
 	},
 	steps: func(vm.Kernel) []vm.Step {
@@ -102,6 +96,24 @@ var udmabufPart = part{
 	},
 }
 
+var errNoSelftest = errors.New("the kernel's selftest cannot be built")
+
+// udmabufPrograms builds what the part runs, once for all kernels, and gives the folder.
+var udmabufPrograms = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(site.dir, "udmabuf")
+	build := exec.Command("make", "--silent", "--directory=../../clients", "OUT="+dir, "PROGRAMS=vgem vivid hold")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build of the clients: %w (install gcc and make, or run `make deps`)\n%s", err, out)
+	}
+	if err := buildUnitTests(filepath.Join(dir, "backing.test"), "../../../backing"); err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("../../selftest.sh", "6.12", filepath.Join(dir, "selftest")).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", errNoSelftest, strings.TrimSpace(string(out)))
+	}
+	return dir, nil
+})
+
 // unitTests are those of package backing that need /dev/udmabuf.
 const unitTests = "/udmabuf/backing.test -test.v -test.timeout " + unitTime + " -test.run 'Udmabuf|MemoryOfBuffers|SweepTells|RangeIs|InTheMachine|EndIsSeen|Holders'"
 
@@ -121,11 +133,13 @@ tell; echo go >&3; wait; tail -n 1 /tmp/udmabuf-out'`
 
 // TestUdmabuf is for the full run: the kernels are booted for this part alone, because of its modules and its time.
 func TestUdmabuf(t *testing.T) {
+	t.Parallel()
 	for _, k := range vm.Kernels {
 		if !full || !withHeaps(k) {
 			continue
 		}
 		t.Run(k.Version, func(t *testing.T) {
+			t.Parallel()
 			cfg := vm.Config{
 				Kernel:  k.Version,
 				Files:   map[string]string{"/bin/heapfs": site.heapfs, "/clients": site.clients},
