@@ -193,8 +193,12 @@ var memfdExcuses = []excuse{
 }
 
 var udmabufExcuses = []excuse{
+	// The access mode is looked at first; what else is wrong with a mapping shows on the side that it does not stop.
 	rule("U1", KindMap, func(op *Op, l, r *Result) bool {
-		return op.Sub != mapRemap && codes(l, r, unix.EACCES, 0)
+		return op.Sub != mapRemap && (codes(l, r, unix.EACCES, 0) || onBuffer(l) && codes(l, r, unix.EACCES, -int64(unix.EINVAL)))
+	}),
+	rareRule("U1", KindFile, func(op *Op, l, r *Result) bool {
+		return onBuffer(l) && op.Sub == fileAddSeals && l.V[1] != unix.O_RDWR && codes(l, r, unix.EPERM, -int64(unix.EINVAL))
 	}),
 	rule("U1", KindFcntl, func(op *Op, l, r *Result) bool {
 		return onBuffer(l) && op.Sub == fcntlGetFL && l.Code >= 0 && l.Code&^unix.O_ACCMODE|unix.O_RDWR == r.Code && only(l, r, partCode)
