@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/internal/sys"
-	"github.com/heapfs/heapfs/uapi"
 )
 
 // syncSource is a kind of device that leads to a sync file of the kernel's own.
@@ -125,23 +124,7 @@ func waitReadable(fd int, limit time.Duration) error {
 	}
 }
 
-func udmabufSyncFile(node int) (int, error) { return exportOnce(idleBuffer(node)) }
-
-// idleBuffer makes a dma-buf that no device will ever touch, of one page of a memfd. dev is an open /dev/udmabuf.
-func idleBuffer(dev int) (int, error) {
-	page, err := sys.Memfd(memfdName)
-	if err != nil {
-		return -1, err
-	}
-	defer sys.Close(page) // the dma-buf has the page
-	if err := sys.Truncate(page, uapi.PageSize); err != nil {
-		return -1, err
-	}
-	if err := sys.AddSeals(page, unix.F_SEAL_SHRINK); err != nil {
-		return -1, err
-	}
-	return sys.UdmabufCreate(dev, page, uapi.PageSize)
-}
+func udmabufSyncFile(node int) (int, error) { return exportOnce(sys.UdmabufOfAPage(node)) }
 
 // cardSyncFile takes either way: display controllers have no synchronisation objects but dumb buffers, renderers the reverse.
 func cardSyncFile(node int) (int, error) {

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/internal/sys"
-	"github.com/heapfs/heapfs/uapi"
 )
 
 // udmabufDevice makes dma-bufs of memfds.
@@ -185,7 +184,7 @@ func (f *Udmabuf) make() (err error) {
 
 // tryOut makes a dma-buf and sees its end.
 func (m *Udmabufs) tryOut() error {
-	fd, err := onePage(m.dev)
+	fd, err := sys.UdmabufOfAPage(m.dev)
 	if err != nil {
 		return err
 	}
@@ -279,20 +278,4 @@ func (m *Udmabufs) Phys(pool string, extents []Extent) (Phys, error) {
 		return Phys{}, ErrEnded
 	}
 	return s.phys(m.pagemap, extents)
-}
-
-// onePage makes a dma-buf of a page of its own, to try things on.
-func onePage(dev int) (int, error) {
-	page, err := sys.Memfd(memfdName)
-	if err != nil {
-		return -1, err
-	}
-	defer sys.Close(page) // the dma-buf has the page
-	if err := sys.Truncate(page, uapi.PageSize); err != nil {
-		return -1, err
-	}
-	if err := sys.AddSeals(page, unix.F_SEAL_SHRINK); err != nil {
-		return -1, err
-	}
-	return sys.UdmabufOf(dev, page, []uapi.UdmabufRange{{Size: uapi.PageSize}})
 }

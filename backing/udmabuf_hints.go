@@ -67,7 +67,7 @@ func (h *udmabufHints) how() string {
 
 // tells tries whether the close of a dma-buf is reported.
 func (h *udmabufHints) tells() bool {
-	fd, err := onePage(h.udmabufs.dev)
+	fd, err := sys.UdmabufOfAPage(h.udmabufs.dev)
 	if err != nil {
 		return false
 	}

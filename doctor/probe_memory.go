@@ -211,14 +211,9 @@ func udmabuf() finding {
 		return fails(name, "open "+path+fileFacts(path), err)
 	}
 	defer closeFile(dev)
-	fd, err := buffer(int64(os.Getpagesize()))
+	dmabuf, err := sys.UdmabufOfAPage(int(dev.Fd()))
 	if err != nil {
-		return fails(name, "make a sealed memfd", err)
-	}
-	defer sys.Close(fd)
-	dmabuf, err := sys.UdmabufCreate(int(dev.Fd()), fd, uint64(os.Getpagesize()))
-	if err != nil {
-		return fails(name, "UDMABUF_CREATE", err)
+		return fails(name, "make a dma-buf of a sealed memfd", err)
 	}
 	sys.Close(dmabuf)
 	return works(name, "a dma-buf made from a sealed memfd; a buffer may have %s and %s", udmabufLimit("size_limit_mb", "MiB"),
