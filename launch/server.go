@@ -54,9 +54,10 @@ type server struct {
 	front     channel
 	inherited []int // descriptors that are CMD's, not ours
 
-	in   *instance
-	door *seccomp.Door
-	cmd  int // process id
+	in     *instance
+	door   *seccomp.Door
+	second *secondDoor
+	cmd    int // process id
 }
 
 func (s *server) run() error {
@@ -142,6 +143,8 @@ func (s *server) attend(stage channel) error {
 	owner := fs.Owner{UID: uint32(s.plan.UID), GID: uint32(s.plan.GID)}
 	tree := fs.NewTree(s.in.heaps.Nodes(), owner)
 	tree.Sets = s.in.heaps
+	s.second = newSecondDoor(ownFilters() + 1) // and the filter of the first
+	tree.Door = s.second
 	if _, err := fs.Serve(m.fd, tree); err != nil {
 		return err
 	}
@@ -152,6 +155,7 @@ func (s *server) attend(stage channel) error {
 		return err
 	}
 	dev := m.Dir.Dev
+	s.second.dev.Store(dev)
 	s.door = seccomp.Open(m.fd, seccomp.Config{
 		Heaps: s.in.heaps,
 		Node: func(id sys.FileID) *heapnodes.Node {
@@ -161,6 +165,11 @@ func (s *server) attend(stage channel) error {
 			return tree.NodeByIno(id.Ino)
 		},
 	})
+	// The agent of the second door is our child, and ends only then.
+	go func() {
+		<-s.door.Done()
+		s.second.Close()
+	}()
 	if err := stage.send(message{Kind: msgGo}, -1); err != nil {
 		return err
 	}
@@ -243,12 +252,22 @@ func (s *server) see() {
 		case pid == s.cmd:
 			ended, status, deadline = true, st, time.Now().Add(settle)
 		case pid == 0: // others live
-			if time.Now().After(deadline) {
+			if time.Now().After(deadline) && s.callersLive() {
 				report(false)
 			} else {
 				time.Sleep(time.Millisecond)
 			}
 		}
+	}
+}
+
+// callersLive is whether children that we have are CMD's, and not only the agent.
+func (s *server) callersLive() bool {
+	select {
+	case <-s.door.Done():
+		return false
+	default:
+		return true
 	}
 }
 

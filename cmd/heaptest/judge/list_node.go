@@ -52,10 +52,12 @@ var nodeList = []Deviation{
 	{
 		ID:     "N4",
 		Kernel: "number 0 of any type is an ALLOC",
-		Here: "number 0 of the types `H` and `b` is; of any other, a request that would succeed is ENOMEM, with the reason in the " +
-			"events",
-		Why: "the filter traps by type and number; the rest arrives by FUSE, whose answer carries bytes and no descriptor",
-		On:  []Export{Memfd, Udmabuf, Fuse},
+		Here: "number 0 of the types `H` and `b` is; of any other, too, where the server may trace the caller; else a request that " +
+			"would succeed is ENOMEM, with the reason in the events",
+		Why: "the filter traps by type and number; the rest arrives by FUSE, whose answer carries bytes and no descriptor, and the way " +
+			"in by ptrace is closed where the caller is traced already or the system forbids it (`kernel.yama.ptrace_scope`)",
+		On:        []Export{Memfd, Udmabuf, Fuse},
+		Sometimes: true,
 		Rows: slices.Concat(
 			differ("ENOMEM",
 				"node-ioctl-type-0x5a", "node-ioctl-type-0x55", "node-ioctl-type-0x64", "node-ioctl-type-0x0",
