@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,9 @@ import (
 	"github.com/heapfs/heapfs/heapnodes/events"
 	"github.com/heapfs/heapfs/internal/sys"
 )
+
+// agentsEndIn is when an agent that should end is taken to hang: to find that out here tells more than a test run that stands still.
+const agentsEndIn = time.Minute
 
 const fsType = "fuse.heapfs-ptrace-test"
 
@@ -156,7 +160,17 @@ func open(t testing.TB, c change) *site {
 		require.NoError(t, unix.Unmount(s.dir, 0))
 		<-done
 		s.door.Close()
-		agents.Wait()
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			agents.Wait()
+		}()
+		select {
+		case <-over:
+		case <-time.After(agentsEndIn):
+			stacks := make([]byte, 1<<20)
+			t.Errorf("the agent has not ended:\n%s", stacks[:runtime.Stack(stacks, true)])
+		}
 	})
 	return s
 }
