@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -136,7 +135,7 @@ func (f *bufferFile) cache(r heapnodes.ExportRequest) error {
 // may wait, and no os.Open, which asks the runtime's poller and may do so with the only processor in its hands.
 func (f *bufferFile) open(accMode int, handle uint64) (int, error) {
 	f.opening.Store(handle)
-	fd, err := unix.Openat(f.of.root, strconv.FormatUint(f.ino, 10), accMode|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(f.of.root, fileName(bufferKind, f.ino), accMode|unix.O_CLOEXEC, 0)
 	f.opening.Store(0)
 	if err != nil {
 		return -1, os.NewSyscallError("open a buffer's file", err)
@@ -183,13 +182,15 @@ func (f *bufferFile) end() {
 	f.gone()
 }
 
-// close closes all that is open. After the end of memory there is nothing.
+// close closes all that is open. After the end of memory there is nothing. The descriptors are closed when nobody uses them any more, and
+// without the lock: the last close of a file waits for its pages to be written back, which takes the lock.
 func (f *bufferFile) close() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, fd := range []*int{&f.caller, &f.lease, &f.store} {
-		sys.Close(*fd)
-		*fd = -1
+	open := [...]int{f.caller, f.lease, f.store}
+	f.caller, f.lease, f.store = -1, -1, -1
+	f.mu.Unlock()
+	for _, fd := range open {
+		sys.Close(fd)
 	}
 	if f.memory != nil {
 		f.memory.Discard()

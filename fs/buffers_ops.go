@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -40,9 +41,20 @@ func (o bufferOps) inode(ino uint64) (opening *atomic.Uint64, size uint64) {
 	return nil, 0
 }
 
+// fileName is an inode's name, by which it is opened, and which the link in /proc/PID/fd shows behind a slash. Tools that look for
+// dma-bufs know them by the beginning of that. A number follows: two files of a directory can't have one name.
+func fileName(kind string, ino uint64) string { return kind + ":" + strconv.FormatUint(ino, 10) }
+
+// Kinds of inodes.
+const (
+	bufferKind = "dmabuf"
+	syncKind   = "sync_file"
+)
+
 // Lookup finds a buffer that is being opened by us, for the moment: whatever has no open file is forgotten at once.
 func (o bufferOps) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	ino, err := strconv.ParseUint(name, 10, 64)
+	_, number, _ := strings.Cut(name, ":")
+	ino, err := strconv.ParseUint(number, 10, 64)
 	if err != nil || in.NodeId != fuse.FUSE_ROOT_ID {
 		return fuse.ENOENT
 	}

@@ -79,7 +79,7 @@ func (s *SyncFiles) Make(name string) (int, error) {
 	s.in.syncs[ino] = f
 	s.in.mu.Unlock()
 	f.opening.Store(callerHandle)
-	fd, err := unix.Openat(s.in.root, strconv.FormatUint(ino, 10), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(s.in.root, fileName(syncKind, ino), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	f.opening.Store(0)
 	if err != nil {
 		s.in.dropSync(ino)

@@ -20,9 +20,6 @@ import (
 	"github.com/heapfs/heapfs/uapi"
 )
 
-// The tests' process serves what it maps. So memory is touched by system calls only (process_vm_readv, process_vm_writev): a page fault
-// would keep a processor, and the garbage collector, waiting for an answer that this process could not give then.
-
 // memfds are backing's, as an exporter.
 type memfds struct{ *backing.Memfds }
 
@@ -183,30 +180,6 @@ func (c *ownCall) Read(p []byte, addr uint64) error {
 	return nil
 }
 
-// mapping is a shared mapping of a buffer.
-func mapping(t *testing.T, fd, size, prot int) []byte {
-	t.Helper()
-	mem, err := unix.Mmap(fd, 0, size, prot, unix.MAP_SHARED)
-	require.NoError(t, err)
-	return mem
-}
-
-func peek(t *testing.T, mem []byte, off, n int) string {
-	t.Helper()
-	p := make([]byte, n)
-	got, err := sys.ReadVM(os.Getpid(), p, sys.AddressOf(mem)+uint64(off))
-	require.NoError(t, err)
-	require.Equal(t, n, got)
-	return string(p)
-}
-
-func poke(t *testing.T, mem []byte, off int, text string) {
-	t.Helper()
-	got, err := sys.WriteVM(os.Getpid(), []byte(text), sys.AddressOf(mem)+uint64(off))
-	require.NoError(t, err)
-	require.Equal(t, len(text), got)
-}
-
 func TestABufferIsFoundByNobodyElse(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *shop) {
 		fd := s.alloc(t, 0, pageSize, unix.O_RDWR)
@@ -215,7 +188,7 @@ func TestABufferIsFoundByNobodyElse(t *testing.T) {
 			_, err := unix.Open(sys.FDPath(fd), flags|unix.O_CLOEXEC, 0)
 			assert.Equal(t, unix.ENXIO, err, "flags %#x", flags)
 		}
-		_, err := unix.Openat(s.root, "2", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		_, err := unix.Openat(s.root, "dmabuf:2", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		assert.Equal(t, unix.ENOENT, err, "by name")
 		mounts, err := os.ReadFile("/proc/self/mountinfo")
 		require.NoError(t, err)
@@ -276,31 +249,32 @@ func TestABufferIsWhatWasAskedFor(t *testing.T) {
 }
 
 func TestAccessModesAreThoseOfTheRequest(t *testing.T) {
+	const none = unix.Errno(0)
 	rows := []struct {
 		mode        uint32
-		read, write error // of mmap
+		read, write unix.Errno // of mmap
 	}{
-		{unix.O_RDONLY, nil, unix.EACCES},
+		{unix.O_RDONLY, none, unix.EACCES},
 		{unix.O_WRONLY, unix.EACCES, unix.EACCES},
-		{unix.O_RDWR, nil, nil},
+		{unix.O_RDWR, none, none},
 		{unix.O_ACCMODE, unix.EACCES, unix.EACCES},
 	}
 	bothWays(t, func(t *testing.T, s *shop) {
+		h := startHolder(t)
 		for _, r := range rows {
 			fd := s.alloc(t, 0, pageSize, r.mode)
 			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 			require.NoError(t, err)
 			assert.EqualValues(t, r.mode, flags&unix.O_ACCMODE)
-			for prot, want := range map[int]error{unix.PROT_READ: r.read, unix.PROT_READ | unix.PROT_WRITE: r.write} {
-				mem, err := unix.Mmap(fd, 0, pageSize, prot, unix.MAP_SHARED)
-				if want == nil {
-					require.NoError(t, err, "mode %d, prot %d", r.mode, prot)
-					require.NoError(t, unix.Munmap(mem))
-				} else {
-					assert.Equal(t, want, err, "mode %d, prot %d", r.mode, prot)
+			kept := h.keep(fd)
+			for prot, want := range map[int]unix.Errno{unix.PROT_READ: r.read, unix.PROT_READ | unix.PROT_WRITE: r.write} {
+				m, errno := h.tryMap(kept, pageSize, prot, unix.MAP_SHARED)
+				assert.Equal(t, want, errno, "mode %d, prot %d", r.mode, prot)
+				if errno == none {
+					h.unmap(m)
 				}
 			}
-			sys.Close(fd)
+			h.close(kept)
 			s.freed(t)
 			assert.Zero(t, s.live(), "mode %d", r.mode)
 		}
@@ -310,13 +284,15 @@ func TestAccessModesAreThoseOfTheRequest(t *testing.T) {
 func TestProtectedMemoryIsNotMapped(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *shop) {
 		fd := s.alloc(t, 1, pageSize, unix.O_RDWR)
-		_, err := unix.Mmap(fd, 0, pageSize, unix.PROT_READ, unix.MAP_SHARED)
-		assert.Equal(t, unix.EACCES, err)
-		_, err = unix.Mmap(fd, 0, pageSize, unix.PROT_READ, unix.MAP_PRIVATE)
-		assert.Equal(t, unix.EACCES, err)
-		_, err = unix.Write(fd, []byte("x"))
+		_, err := unix.Write(fd, []byte("x"))
 		assert.Equal(t, unix.EINVAL, err)
-		sys.Close(fd)
+		h := startHolder(t)
+		kept := h.keep(fd)
+		for _, flag := range []int{unix.MAP_SHARED, unix.MAP_PRIVATE} {
+			_, errno := h.tryMap(kept, pageSize, unix.PROT_READ, flag)
+			assert.Equal(t, unix.EACCES, errno)
+		}
+		h.close(kept)
 		s.freed(t)
 	})
 }
@@ -324,24 +300,25 @@ func TestProtectedMemoryIsNotMapped(t *testing.T) {
 func TestMappingsAreZeroedAndCoherent(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *shop) {
 		const size = 4 * pageSize
+		h, other := startHolder(t), startHolder(t)
 		fd := s.alloc(t, 0, size, unix.O_RDWR)
-		a := mapping(t, fd, size, unix.PROT_READ|unix.PROT_WRITE)
-		other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		require.NoError(t, err)
-		b := mapping(t, other, size, unix.PROT_READ)
+		here, there := h.keep(fd), other.keep(again)
+		a, b := h.mmap(here, size, unix.PROT_READ|unix.PROT_WRITE), other.mmap(there, size, unix.PROT_READ)
 		for off := 0; off < size; off += pageSize {
-			assert.Equal(t, "\x00\x00", peek(t, a, off, 2))
-			poke(t, a, off, "hi")
-			assert.Equal(t, "hi", peek(t, b, off, 2))
+			assert.Equal(t, "\x00\x00", h.peek(a, off, 2))
+			h.poke(a, off, "hi")
+			assert.Equal(t, "hi", other.peek(b, off, 2))
 		}
 		// What was written is there after all mappings and all but one descriptor are gone.
-		require.NoError(t, unix.Munmap(a))
-		require.NoError(t, unix.Munmap(b))
-		sys.Close(fd)
-		c := mapping(t, other, size, unix.PROT_READ)
-		assert.Equal(t, "hi", peek(t, c, size-pageSize, 2))
-		require.NoError(t, unix.Munmap(c))
-		sys.Close(other)
+		h.unmap(a)
+		other.unmap(b)
+		h.close(here)
+		c := other.mmap(there, size, unix.PROT_READ)
+		assert.Equal(t, "hi", other.peek(c, size-pageSize, 2))
+		other.unmap(c)
+		other.close(there)
 		s.freed(t)
 	})
 }
@@ -354,13 +331,14 @@ func TestTheEndIsThatOfTheLastHolder(t *testing.T) {
 			return func() { sys.Close(other) }
 		},
 		"a mapping": func(t *testing.T, fd int) func() {
-			mem := mapping(t, fd, 2*pageSize, unix.PROT_READ|unix.PROT_WRITE)
-			poke(t, mem, pageSize, "x")
-			return func() { require.NoError(t, unix.Munmap(mem)) }
+			h, m := mapped(t, fd, unix.PROT_READ|unix.PROT_WRITE)
+			h.poke(m, pageSize, "x")
+			return func() { h.unmap(m) }
 		},
 		"a mapping for reading": func(t *testing.T, fd int) func() {
-			mem := mapping(t, fd, pageSize, unix.PROT_READ)
-			return func() { require.NoError(t, unix.Munmap(mem)) }
+			h, m := mapped(t, fd, unix.PROT_READ)
+			assert.Equal(t, "\x00", h.peek(m, pageSize, 1))
+			return func() { h.unmap(m) }
 		},
 		"a message": func(t *testing.T, fd int) func() {
 			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -385,6 +363,18 @@ func TestTheEndIsThatOfTheLastHolder(t *testing.T) {
 			})
 		})
 	}
+}
+
+// mapped is a process that has a mapping of a buffer of two pages, and no descriptor.
+func mapped(t *testing.T, fd, prot int) (h *holder, mapping int) {
+	t.Helper()
+	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	h = startHolder(t)
+	kept := h.keep(again)
+	mapping = h.mmap(kept, 2*pageSize, prot)
+	h.close(kept)
+	return h, mapping
 }
 
 // The kernel tells of the end a moment later; whoever asks for space must not be refused for that.
