@@ -2,7 +2,6 @@ package ptrace
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/deliver/callers"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 	"github.com/heapfs/heapfs/uapi"
@@ -36,11 +36,11 @@ type Call struct {
 	req  Request
 
 	id     heapnodes.Identity
-	known  bool // id is filled in
-	cgroup string
+	known  bool            // id is filled in
+	thread *callers.Thread // nil until then, and if it can't be seen
 
-	tenant *tenant
-	slow   bool // a look into the caller's memory was given up, and has the tenant's place now
+	tenant *callers.Tenant[turn]
+	slow   bool // a look into the caller's memory was given up, and has the tenant's place and the view now
 	wrote  bool
 	talk   *conversation // once the caller is traced
 	held   bool          // it has the descriptor, and its thread is stopped
@@ -66,22 +66,19 @@ func (c *Call) Identity() heapnodes.Identity {
 	}
 	c.known = true
 	c.id = heapnodes.Identity{PID: c.req.TID, TID: c.req.TID, UID: c.req.UID}
-	dir, err := sys.OpenDir("/proc/" + strconv.Itoa(c.req.TID))
-	if err != nil {
+	for {
+		t, kept, err := c.door.threads.Take(c.req.TID)
+		if err != nil {
+			return c.id
+		}
+		comm, err := t.Name()
+		if err != nil && kept { // of a thread that had the number before
+			t.Close()
+			continue
+		}
+		c.id.PID, c.id.Comm, c.thread = t.TGID, comm, t
 		return c.id
 	}
-	defer sys.Close(dir)
-	var buf [4096]byte
-	if n, err := sys.ReadAt(dir, "status", buf[:]); err == nil {
-		c.id.PID = statusNumber(buf[:n], "Tgid")
-	}
-	if n, err := sys.ReadAt(dir, "comm", buf[:]); err == nil {
-		c.id.Comm = string(bytes.TrimSuffix(buf[:n], []byte("\n")))
-	}
-	if n, err := sys.ReadAt(dir, "cgroup", buf[:]); err == nil {
-		c.cgroup = string(buf[:n])
-	}
-	return c.id
 }
 
 // Read of the argument is a copy of what the kernel brought along; other addresses are read from the caller.
@@ -97,7 +94,7 @@ func (c *Call) Read(p []byte, addr uint64) error {
 		return err
 	}
 	own := make([]byte, len(p)) // p is not ours any more if the look is given up
-	err := c.look(func() (int, error) { return sys.ReadVM(c.req.TID, own, addr) }, len(p))
+	err := c.look(func() (int, error) { return c.thread.ReadMemory(own, addr) }, len(p))
 	copy(p, own)
 	return err
 }
@@ -112,7 +109,7 @@ func (c *Call) Write(p []byte, addr uint64) error {
 			return err
 		}
 		own := bytes.Clone(p)
-		return c.look(func() (int, error) { return sys.WriteVM(c.req.TID, own, addr) }, len(p))
+		return c.look(func() (int, error) { return c.thread.WriteMemory(own, addr) }, len(p))
 	}
 	switch {
 	case len(p) == 0:
@@ -150,25 +147,19 @@ func (c *Call) look(move func() (int, error), want int) error {
 	case m = <-done:
 	case <-late.C:
 		c.slow = true
-		t := c.tenant
-		c.tenant = nil
-		c.door.tenants.giveUp(t)
+		t, view := c.tenant, c.thread
+		c.tenant, c.thread = nil, nil
+		for _, other := range c.door.tenants.GiveUp(t) {
+			other <- heapnodes.ErrBusy
+		}
 		go func() {
 			<-done
-			c.door.tenants.leaveStuck(t)
+			c.door.threads.Put(view)
+			c.door.leave(t, true)
 		}()
 		return fmt.Errorf("%w (%v)", heapnodes.ErrSlow, c.door.patience)
 	}
-	switch {
-	case m.err == nil && m.n == want:
-		return nil
-	case m.err == nil, errors.Is(m.err, unix.EFAULT):
-		return heapnodes.ErrFault
-	case errors.Is(m.err, unix.ESRCH):
-		return heapnodes.ErrGone
-	default:
-		return fmt.Errorf("%w: %v", heapnodes.ErrDenied, m.err)
-	}
+	return callers.Moved(m.n, want, m.err)
 }
 
 // enter takes a place for all that concerns the caller's memory and registers.
@@ -182,9 +173,18 @@ func (c *Call) enter() error {
 		return fmt.Errorf("%w: its process can't be seen from here (another pid namespace)", heapnodes.ErrNoInstaller)
 	}
 	id := c.Identity()
-	t, err := c.door.tenants.enter(strconv.Itoa(id.UID)+" "+c.cgroup, c.door.patience)
-	if err != nil {
-		return err
+	if c.thread == nil {
+		return heapnodes.ErrGone
+	}
+	place := make(turn, 1)
+	t, verdict := c.door.tenants.Enter(callers.TenantKey(id.UID, c.thread.Cgroup), place, func() {})
+	switch verdict {
+	case callers.Refused:
+		return heapnodes.ErrBusy
+	case callers.Queued:
+		if err := <-place; err != nil {
+			return err
+		}
 	}
 	c.tenant = t
 	return nil
@@ -212,7 +212,7 @@ func (c *Call) Install(fd int, cloexec bool) (int, error) {
 		go func() {
 			talk.abandon(ReplyErrno)
 			<-c.door.sessions
-			c.door.tenants.leave(t)
+			c.door.leave(t, false)
 		}()
 		return -1, err
 	}
@@ -239,8 +239,12 @@ func (c *Call) End(err error) (answered bool) {
 		<-c.door.sessions
 	}
 	if c.tenant != nil {
-		c.door.tenants.leave(c.tenant)
+		c.door.leave(c.tenant, false)
 		c.tenant = nil
+	}
+	if c.thread != nil {
+		c.door.threads.Put(c.thread)
+		c.thread = nil
 	}
 	return answered
 }
@@ -270,13 +274,9 @@ func (c *Call) Check() error {
 
 // Describe tells what the caller's descriptor fd is.
 func (c *Call) Describe(fd int32) (link string, fdinfo []byte, err error) {
-	dir := "/proc/" + strconv.Itoa(c.req.TID)
-	n := strconv.Itoa(int(fd))
-	if link, err = os.Readlink(dir + "/fd/" + n); err == nil {
-		fdinfo, err = os.ReadFile(dir + "/fdinfo/" + n)
+	c.Identity()
+	if c.thread == nil {
+		return "", nil, fmt.Errorf("%w %d: its process can't be seen", heapnodes.ErrBadFD, fd)
 	}
-	if err != nil {
-		return "", nil, fmt.Errorf("%w %d: %v", heapnodes.ErrBadFD, fd, err)
-	}
-	return link, fdinfo, nil
+	return c.thread.Describe(fd)
 }

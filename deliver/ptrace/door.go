@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/deliver/callers"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
@@ -19,6 +20,8 @@ const (
 
 	// maxPerTenant bounds the callers of one tenant that are worked on at once.
 	maxPerTenant = 8
+	// maxQueue bounds those of one tenant that wait for their turn.
+	maxQueue = 4096
 	// maxSessions bounds the callers that are traced at once; each takes a thread here and one of the agent's.
 	maxSessions = 64
 )
@@ -37,7 +40,8 @@ type Config struct {
 type Door struct {
 	cfg      Config
 	patience time.Duration
-	tenants  tenants
+	threads  *callers.Threads[*callers.Thread]
+	tenants  *callers.Tenants[turn]
 	sessions chan struct{} // a place for each
 
 	mu      sync.Mutex
@@ -49,7 +53,8 @@ type Door struct {
 // Open makes a Door.
 func Open(cfg Config) *Door {
 	return &Door{
-		cfg: cfg, patience: patience, tenants: tenants{all: map[string]*tenant{}}, sessions: make(chan struct{}, maxSessions), control: -1,
+		cfg: cfg, patience: patience, sessions: make(chan struct{}, maxSessions), control: -1,
+		threads: callers.NewThreads(callers.OpenThread), tenants: callers.NewTenants[turn](maxPerTenant, maxQueue),
 	}
 }
 
@@ -59,6 +64,17 @@ func (d *Door) Close() {
 	defer d.mu.Unlock()
 	d.closed = true
 	d.forget()
+	d.threads.Close()
+}
+
+// turn is what a call waits at until one of its tenant's places is its own: nil, or why it gets none.
+type turn chan error
+
+// leave gives a place of a tenant to whoever waits for it.
+func (d *Door) leave(t *callers.Tenant[turn], wasStuck bool) {
+	if next, waits := d.tenants.Leave(t, wasStuck); waits {
+		next <- nil
+	}
 }
 
 // forget lets go of the agent. d.mu is held.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/deliver/callers"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
@@ -118,15 +119,7 @@ func (s *session) mayWithoutSuspension() error {
 }
 
 // statusNumber is a number of a /proc/PID/status, 0 if it is not there.
-func statusNumber(status []byte, key string) int {
-	_, after, _ := bytes.Cut(status, []byte("\n"+key+":\t"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	n, err := strconv.Atoi(string(line))
-	if err != nil {
-		return 0
-	}
-	return n
-}
+func statusNumber(status []byte, key string) int { return callers.StatusNumber(status, key, 0) }
 
 // awaitStop waits for the caller's thread to come out of its ioctl. Nothing else can stop it first: what ptrace asked for comes before
 // any signal.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -92,42 +93,44 @@ func TestASocketTellsLatenessFromTheEnd(t *testing.T) {
 	assert.Error(t, send(near, []byte("x"), -1))
 }
 
-func TestATenantWaitsForAPlaceOfItsOwn(t *testing.T) {
-	ts := tenants{all: map[string]*tenant{}}
-	var all []*tenant
+func TestACallWaitsForAPlaceOfItsTenant(t *testing.T) {
+	d := Open(Config{})
+	defer d.Close()
+	call := func() *Call { return d.Call(Request{TID: os.Getpid(), UID: 1000}) }
+	var all []*Call
 	for range maxPerTenant {
-		mine, err := ts.enter("1000 /", 0)
-		require.NoError(t, err)
-		all = append(all, mine)
+		c := call()
+		require.NoError(t, c.enter())
+		all = append(all, c)
 	}
-	for _, mine := range all {
-		ts.giveUp(mine)
-	}
-	_, err := ts.enter("1000 /", time.Millisecond)
-	assert.ErrorIs(t, err, heapnodes.ErrBusy, "none of the places will be free in time")
-	for _, mine := range all {
-		ts.leaveStuck(mine)
-	}
-	for i := range all {
-		all[i], err = ts.enter("1000 /", 0)
-		require.NoError(t, err)
-	}
-
-	other, err := ts.enter("1001 /", 0)
-	require.NoError(t, err, "another tenant has places of its own")
-	ts.leave(other)
-
 	entered := make(chan error)
-	go func() {
-		_, err := ts.enter("1000 /", time.Minute)
+	enter := func() {
+		c := call()
+		err := c.enter()
+		c.End(heapnodes.ErrBusy)
 		entered <- err
-	}()
-	ts.leave(all[0])
-	require.NoError(t, <-entered)
-	for _, mine := range all {
-		ts.leave(mine)
 	}
-	assert.Empty(t, ts.all, "nothing is kept of who has left")
+	go enter()
+	all[0].End(nil)
+	require.NoError(t, <-entered)
+
+	all[0] = call()
+	require.NoError(t, all[0].enter())
+	for _, c := range all {
+		d.tenants.GiveUp(c.tenant)
+	}
+	go enter()
+	assert.ErrorIs(t, <-entered, heapnodes.ErrBusy, "no place will be free")
+	other := d.Call(Request{TID: os.Getpid(), UID: 1001})
+	assert.NoError(t, other.enter(), "another tenant has places of its own")
+	other.End(nil)
+	for _, c := range all {
+		d.leave(c.tenant, true)
+		c.tenant = nil
+		c.End(nil)
+	}
+	go enter()
+	assert.NoError(t, <-entered)
 }
 
 func TestAMessageWithoutADescriptorIsSeen(t *testing.T) {
