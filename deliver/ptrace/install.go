@@ -56,7 +56,7 @@ func receivedFD(b []byte) int {
 // install gives the caller the order's file at its lowest free number, which it returns. What it opened beside that in the caller is
 // closed again, also after a failure, as far as the caller lives.
 func (s *session) install() (int, error) {
-	if err := s.block(); err != nil {
+	if err := s.ready(); err != nil {
 		return -1, err
 	}
 	restore, err := s.borrow()
@@ -227,7 +227,10 @@ func (s *session) passAtLimit() (int, error) {
 	s.closeTheirs()
 	heap := argument(s.regs, 0)
 	at, err := s.call(sysFcntl, heap, unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EINVAL): // the least number is beyond the limit already: it is 0
+		return -1, heapnodes.ErrCallerFiles
+	case err != nil:
 		return -1, fmt.Errorf("fcntl in the caller: %w", err)
 	}
 	s.theirs = append(s.theirs, at)
