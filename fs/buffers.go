@@ -30,6 +30,9 @@ const (
 	maxBackground = 256
 )
 
+// noexecSince is the kernel from which on a dma-buf can't be mapped for execution (drivers/dma-buf/dma-buf.c); 6.18 allows it.
+var noexecSince = [2]int{7, 0}
+
 // Buffers is the file system of buffers: a second superblock, attached nowhere, whose inodes are buffers. It is a heapnodes.Exporter.
 //
 // With passthrough the kernel maps the memory's own file in the place of the buffer's, and the end of a buffer is that of the memory.
@@ -179,8 +182,11 @@ func mountDetached(dev int) (root int, err error) {
 	if err := unix.FsconfigCreate(fsfd); err != nil {
 		return -1, fmt.Errorf("fsconfig create: %w", err)
 	}
-	// No MOUNT_ATTR_NOEXEC: a dma-buf may be mapped for execution.
-	root, err = unix.Fsmount(fsfd, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+	attributes := unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	if sys.KernelAtLeast(noexecSince[0], noexecSince[1]) {
+		attributes |= unix.MOUNT_ATTR_NOEXEC
+	}
+	root, err = unix.Fsmount(fsfd, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
 		return -1, os.NewSyscallError("fsmount", err)
 	}
