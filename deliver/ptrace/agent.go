@@ -93,9 +93,7 @@ func (a *agent) work(sock int) {
 			break
 		}
 		o.file = file
-		stuck := a.session(sock, buf, o)
-		sys.Close(file)
-		if stuck {
+		if a.session(sock, buf, o) {
 			// A thread that has not stopped can't be detached. It is let go when its tracer ends, which this thread does when its
 			// goroutine returns without unlocking it.
 			go a.work(sock)
@@ -107,10 +105,15 @@ func (a *agent) work(sock int) {
 	a.workers.Done()
 }
 
-// session does one order. stuck says that the caller is traced still and can't be let go.
+// session does one order, whose file is its own. stuck says that the caller is traced still and can't be let go.
 func (a *agent) session(sock int, buf []byte, o order) (stuck bool) {
 	s := &session{order: o, reached: a.reached, late: new(atomic.Bool), received: -1}
 	defer a.watch.over(a.watch.begin(s))
+	defer s.closeFile()
+	s.placed = func(n int) {
+		// The Door ends the transaction while the caller tidies up. If it is gone, awaitEnd finds out.
+		_ = send(sock, numbered(msgInstalled, n), -1)
+	}
 	if err := s.seize(); err != nil {
 		_ = send(sock, failure(err), -1)
 		_ = awaitEnd(sock, buf)
@@ -118,13 +121,11 @@ func (a *agent) session(sock int, buf []byte, o order) (stuck bool) {
 		return false
 	}
 	_ = send(sock, []byte{msgSeized}, -1) // should the Door be gone, so is the caller's ioctl
-	n, err := deliver(s)
+	err := deliver(s)
 	if err != nil && !s.traced {
 		err = errGone // whatever that looked like
 	}
-	if err == nil {
-		err = send(sock, numbered(msgInstalled, n), -1)
-	} else {
+	if err != nil {
 		if s.regs == nil && !errors.Is(err, errStop) {
 			s.detach()
 		}
@@ -138,12 +139,12 @@ func (a *agent) session(sock int, buf []byte, o order) (stuck bool) {
 	return stuck
 }
 
-func deliver(s *session) (int, error) {
+func deliver(s *session) error {
 	if err := s.awaitStop(); err != nil {
-		return -1, err
+		return err
 	}
 	if err := s.verify(); err != nil {
-		return -1, err
+		return err
 	}
 	return s.install()
 }

@@ -50,19 +50,14 @@ func BenchmarkFloor(b *testing.B) {
 		regs, errno := sys.PtraceRegisters(s.TID)
 		require.Zero(b, errno)
 		s.regs = regs
-		require.NoError(b, s.block())
+		require.NoError(b, s.ready())
 		restore, err := s.borrow()
 		require.NoError(b, err)
 		_, err = s.pass(at) // over the one of the last time
 		require.NoError(b, err)
 		s.closeTheirs()
 		restore()
-		var same [6]uint64
-		for i := range same {
-			same[i] = argument(regs, i)
-		}
-		require.Zero(b, sys.PtraceSetRegisters(s.TID, calling(regs, number(regs), same))) // it sleeps on
-		require.Zero(b, sys.PtraceSetSigMask(s.TID, s.mask))
+		require.NoError(b, s.anew()) // it sleeps on
 		s.detach()
 	}
 	sys.Close(file)

@@ -15,14 +15,22 @@ import (
 const syscallStop = unix.SIGTRAP | 0x80
 
 // call makes the stopped caller do a system call. A failure of the call itself is a bare errno.
+//
+// Between calls the caller is such that, should this process be killed, it makes its ioctl anew: back at the instruction, with that
+// call's registers and its own signals. It is made to enter the ioctl, too, and only inside, at the stop before anything is done, the
+// ioctl is exchanged for the call. So the time in which nobody may die is that of the call itself.
 func (s *session) call(nr uint64, args ...uint64) (int, error) {
 	var a [6]uint64
 	copy(a[:], args)
-	if errno := sys.PtraceSetRegisters(s.TID, calling(s.regs, nr, a)); errno != 0 {
-		return -1, s.lost("PTRACE_SETREGS", errno)
+	if errno := sys.PtraceSetSigMask(s.TID, ^uint64(0)); errno != 0 {
+		return -1, s.lost("PTRACE_SETSIGMASK", errno)
 	}
+	s.masked = true
 	if err := s.toSyscall(); err != nil {
 		return -1, err
+	}
+	if errno := sys.PtraceSetRegisters(s.TID, entering(s.regs, nr, a)); errno != 0 {
+		return -1, s.lost("PTRACE_SETREGS", errno)
 	}
 	if err := s.toSyscall(); err != nil {
 		return -1, err
@@ -31,6 +39,9 @@ func (s *session) call(nr uint64, args ...uint64) (int, error) {
 	if errno != 0 {
 		return -1, s.lost("PTRACE_GET_SYSCALL_INFO", errno)
 	}
+	if err := s.anew(); err != nil {
+		return -1, err
+	}
 	if info.Op != unix.PTRACE_SYSCALL_INFO_EXIT {
 		return -1, fmt.Errorf("%w: call %d stopped with %d instead of at its end", heapnodes.ErrNoInstaller, nr, info.Op)
 	}
@@ -38,6 +49,26 @@ func (s *session) call(nr uint64, args ...uint64) (int, error) {
 		return -1, syscall.Errno(-info.Value)
 	}
 	return int(info.Value), nil
+}
+
+// anew has the caller make its ioctl once more, if it is let go as it is now.
+func (s *session) anew() error {
+	if errno := sys.PtraceSetRegisters(s.TID, again(s.regs)); errno != 0 {
+		return s.lost("PTRACE_SETREGS", errno)
+	}
+	return s.unmask()
+}
+
+// unmask gives the caller its signals back.
+func (s *session) unmask() error {
+	if !s.masked {
+		return nil
+	}
+	if errno := sys.PtraceSetSigMask(s.TID, s.mask); errno != 0 {
+		return s.lost("PTRACE_SETSIGMASK", errno)
+	}
+	s.masked = false
+	return nil
 }
 
 // toSyscall lets the caller go on to its next stop at a system call. All signals are blocked, but SIGSTOP can't be: it is passed on,
@@ -62,17 +93,17 @@ func (s *session) toSyscall() error {
 	}
 }
 
-// block keeps signals from the caller.
-func (s *session) block() error {
+// ready prepares for calls: from here on the caller's registers are not those that it left the ioctl with.
+func (s *session) ready() error {
 	mask, errno := sys.PtraceSigMask(s.TID)
 	if errno != 0 {
 		return s.lost("PTRACE_GETSIGMASK", errno)
 	}
-	if errno := sys.PtraceSetSigMask(s.TID, ^uint64(0)); errno != 0 {
-		return s.lost("PTRACE_SETSIGMASK", errno)
+	s.mask = mask
+	if err := s.anew(); err != nil {
+		return err
 	}
-	s.mask, s.masked = mask, true
-	s.at(stepBlocked)
+	s.at(stepReady)
 	return nil
 }
 

@@ -53,39 +53,48 @@ func receivedFD(b []byte) int {
 	return int(int32(le.Uint32(b[atControl+16:])))
 }
 
-// install gives the caller the order's file at its lowest free number, which it returns. What it opened beside that in the caller is
+// install gives the caller the order's file at its lowest free number, and tells placed. What it opened beside that in the caller is
 // closed again, also after a failure, as far as the caller lives.
-func (s *session) install() (int, error) {
+func (s *session) install() error {
 	if err := s.ready(); err != nil {
-		return -1, err
+		return err
 	}
 	restore, err := s.borrow()
 	if err != nil {
-		return -1, err
+		return err
 	}
 	n, err := s.pass(-1)
 	if errors.Is(err, unix.EMFILE) {
 		n, err = s.passAtLimit()
+	}
+	if err == nil {
+		s.received = n
+		s.closeFile() // the caller is to be the only one who has it, from the moment it goes on
+		s.placed(n)
 	}
 	s.closeTheirs()
 	if s.traced {
 		s.at(stepClosed)
 	}
 	restore()
-	if err == nil {
-		s.received = n
-		return n, nil // also if the caller has ended since: it had the file, and its end is seen like any holder's
-	}
 	switch {
+	case err == nil: // also if the caller has ended since: it had the file, and its end is seen like any holder's
+		return nil
 	case errors.Is(err, unix.EMFILE):
-		return -1, heapnodes.ErrCallerFiles
+		return heapnodes.ErrCallerFiles
 	case errors.Is(err, unix.ENFILE):
-		return -1, heapnodes.ErrSystemFiles
+		return heapnodes.ErrSystemFiles
 	case errors.Is(err, heapnodes.ErrGone), errors.Is(err, heapnodes.ErrNoInstaller), errors.Is(err, heapnodes.ErrCallerFiles):
-		return -1, err
+		return err
 	default:
-		return -1, fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
+		return fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
 	}
+}
+
+// closeFile gives the order's file up.
+func (s *session) closeFile() {
+	sys.Close(s.file)
+	s.file = -1
 }
 
 // borrow finds memory of the caller's for the injection: below what its stack may hold, or, where the stack ends there, a page of its

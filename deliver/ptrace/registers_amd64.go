@@ -38,12 +38,19 @@ func setResult(r *sys.Registers, n int64) { r.Rax = uint64(n) }
 func stack(r *sys.Registers) uint64       { return r.Rsp }
 func instruction(r *sys.Registers) uint64 { return r.Rip - uint64(len(syscallInstruction)) }
 
-// calling gives the registers that make the thread call nr once more by the instruction it came by. Orig_rax -1 says that it is in no
-// call, so that the kernel restarts none when it goes on.
-func calling(r *sys.Registers, nr uint64, args [6]uint64) *sys.Registers {
+// again gives the registers of a thread that is about to make the same call once more, by the instruction it came by. Orig_rax -1 says
+// that it is in no call, so that the kernel restarts none when it goes on.
+func again(r *sys.Registers) *sys.Registers {
 	c := *r
 	c.Rip = instruction(r)
-	c.Rax, c.Orig_rax = nr, ^uint64(0)
+	c.Rax, c.Orig_rax = number(r), ^uint64(0)
+	return &c
+}
+
+// entering gives the registers of a thread that has just entered call nr by that instruction.
+func entering(r *sys.Registers, nr uint64, args [6]uint64) *sys.Registers {
+	c := *r
+	c.Orig_rax = nr
 	c.Rdi, c.Rsi, c.Rdx, c.R10, c.R8, c.R9 = args[0], args[1], args[2], args[3], args[4], args[5]
 	return &c
 }

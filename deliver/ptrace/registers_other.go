@@ -29,10 +29,11 @@ const (
 
 var syscallInstruction []byte
 
-func number(*sys.Registers) uint64                                   { return 0 }
-func argument(*sys.Registers, int) uint64                            { return 0 }
-func result(*sys.Registers) int64                                    { return 0 }
-func setResult(*sys.Registers, int64)                                {}
-func stack(*sys.Registers) uint64                                    { return 0 }
-func instruction(*sys.Registers) uint64                              { return 0 }
-func calling(r *sys.Registers, _ uint64, _ [6]uint64) *sys.Registers { return r }
+func number(*sys.Registers) uint64                                    { return 0 }
+func argument(*sys.Registers, int) uint64                             { return 0 }
+func result(*sys.Registers) int64                                     { return 0 }
+func setResult(*sys.Registers, int64)                                 {}
+func stack(*sys.Registers) uint64                                     { return 0 }
+func instruction(*sys.Registers) uint64                               { return 0 }
+func again(r *sys.Registers) *sys.Registers                           { return r }
+func entering(r *sys.Registers, _ uint64, _ [6]uint64) *sys.Registers { return r }

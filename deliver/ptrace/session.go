@@ -27,7 +27,7 @@ const (
 	stepSeized    step = "seized"    // traced, still in the ioctl
 	stepStopped   step = "stopped"   // on the way out
 	stepVerified  step = "verified"  // it is the ioctl of the order
-	stepBlocked   step = "blocked"   // takes no signals
+	stepReady     step = "ready"     // its next way is into the ioctl again
 	stepPaired    step = "paired"    // has made the socket pair
 	stepSent      step = "sent"      // the file is on its way
 	stepReceived  step = "received"  // has it
@@ -37,20 +37,21 @@ const (
 )
 
 var steps = []step{
-	stepSeized, stepStopped, stepVerified, stepBlocked, stepPaired, stepSent, stepReceived, stepPlaced, stepClosed, stepFinishing,
+	stepSeized, stepStopped, stepVerified, stepReady, stepPaired, stepSent, stepReceived, stepPlaced, stepClosed, stepFinishing,
 }
 
 // session is the work on one caller. All of it is done by the OS thread that began it.
 type session struct {
 	order
 	reached func(step, int) // nil but in tests
+	placed  func(fd int)    // is told, when the caller has the file, by which number
 	late    *atomic.Bool    // no more waiting for the first stop
 	stopped bool            // it has come
 
 	traced   bool           // until the thread is detached or has ended
 	regs     *sys.Registers // those it left the ioctl with; nil until verified
-	masked   bool
-	mask     uint64
+	mask     uint64         // the signals that it blocks
+	masked   bool           // it blocks all of them now
 	scratch  uint64
 	theirs   []int // descriptors that the injection opened in the caller and has not closed
 	received int   // what the caller got, -1
@@ -208,11 +209,8 @@ func (s *session) finish(f finish) {
 		_ = s.lost("PTRACE_SETREGS", e)
 		return
 	}
-	if s.masked {
-		if e := sys.PtraceSetSigMask(s.TID, s.mask); e != 0 {
-			_ = s.lost("PTRACE_SETSIGMASK", e)
-			return
-		}
+	if s.unmask() != nil {
+		return
 	}
 	s.detach()
 }
