@@ -35,15 +35,21 @@ type agent struct {
 	reached func(step, int) // nil but in tests
 	stopIn  time.Duration
 	workers sync.WaitGroup
+	ledger  ledger   // nil where the Door has none
+	places  chan int // free entries of it
 	watch   watch
 	over    chan struct{}
 }
 
 func newAgent(reached func(step, int)) *agent {
-	return &agent{
-		reached: reached, stopIn: stopIn, over: make(chan struct{}),
+	a := &agent{
+		reached: reached, stopIn: stopIn, over: make(chan struct{}), places: make(chan int, entries),
 		watch: watch{busy: map[*watched]struct{}{}, begun: make(chan struct{}, 1)},
 	}
+	for place := range entries {
+		a.places <- place
+	}
+	return a
 }
 
 // serve hires a worker for each socket that comes.
@@ -58,25 +64,35 @@ func (a *agent) serve(control int) {
 	}
 	buf := make([]byte, maxMessage)
 	for {
-		_, sock, err := receive(control, buf)
+		b, fd, err := receive(control, buf)
 		if err != nil {
 			break // the Door is closed
 		}
-		if sock >= 0 {
+		switch {
+		case fd < 0 || len(b) == 0:
+		case b[0] == msgLedger && a.ledger == nil:
+			if a.ledger, err = mapLedger(fd); err != nil {
+				slog.Warn("an agent that is killed leaves descriptors in callers", "error", err)
+			}
+			sys.Close(fd)
+		case b[0] == msgWorker:
 			a.workers.Add(1)
-			go a.work(sock)
+			go a.work(fd, a.place())
+		default:
+			sys.Close(fd)
 		}
 	}
 	sys.Close(control)
 	a.workers.Wait()
+	a.ledger.unmap()
 }
 
 // work serves the sessions of one socket, one after the other. The kernel takes a tracer to be a thread, so it stays on one.
-func (a *agent) work(sock int) {
+func (a *agent) work(sock, place int) {
 	runtime.LockOSThread()
 	if unix.Gettid() == os.Getpid() {
 		// This thread can't be given up: the Go runtime keeps a process's first one.
-		go a.work(sock)
+		go a.work(sock, place)
 		<-a.over
 		return
 	}
@@ -93,23 +109,37 @@ func (a *agent) work(sock int) {
 			break
 		}
 		o.file = file
-		if a.session(sock, buf, o) {
+		if a.session(sock, buf, o, place) {
 			// A thread that has not stopped can't be detached. It is let go when its tracer ends, which this thread does when its
 			// goroutine returns without unlocking it.
-			go a.work(sock)
+			go a.work(sock, place)
 			return
 		}
 	}
 	sys.Close(sock)
+	if place >= 0 {
+		a.places <- place
+	}
 	runtime.UnlockOSThread()
 	a.workers.Done()
 }
 
+// place takes an entry of the ledger, -1 if there is none.
+func (a *agent) place() int {
+	select {
+	case place := <-a.places:
+		return place
+	default:
+		return -1
+	}
+}
+
 // session does one order, whose file is its own. stuck says that the caller is traced still and can't be let go.
-func (a *agent) session(sock int, buf []byte, o order) (stuck bool) {
-	s := &session{order: o, reached: a.reached, late: new(atomic.Bool), received: -1}
+func (a *agent) session(sock int, buf []byte, o order, place int) (stuck bool) {
+	s := &session{order: o, reached: a.reached, ledger: a.ledger, place: place, late: new(atomic.Bool), received: -1}
 	defer a.watch.over(a.watch.begin(s))
 	defer s.closeFile()
+	defer a.ledger.note(place, o.TID, left{}) // also of who has ended
 	s.placed = func(n int) {
 		// The Door ends the transaction while the caller tidies up. If it is gone, awaitEnd finds out.
 		_ = send(sock, numbered(msgInstalled, n), -1)

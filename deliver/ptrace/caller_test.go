@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"sort"
 	"strconv"
@@ -57,7 +56,7 @@ func (s *site) start(t testing.TB, scene string, args ...string) *caller {
 
 func (s *site) startCmd(t testing.TB, cmd *exec.Cmd, scene string) *caller {
 	t.Helper()
-	cmd.Env = append(os.Environ(), callerScene+"="+scene, callerNode+"="+filepath.Join(s.dir, "system"))
+	cmd.Env = append(os.Environ(), callerScene+"="+scene, callerNode+"="+s.node())
 	cmd.Stderr = os.Stderr
 	c := &caller{cmd: cmd}
 	var err error
@@ -80,9 +79,12 @@ func (c *caller) say(t testing.TB) {
 // hear reads a report; ok is false when the caller has ended.
 func (c *caller) hear(t testing.TB) (r report, ok bool) {
 	t.Helper()
-	line, err := c.lines.ReadString('\n')
-	if err != nil {
-		return report{}, false
+	line := ""
+	for !strings.HasPrefix(line, "{") { // a debugger talks, too
+		var err error
+		if line, err = c.lines.ReadString('\n'); err != nil {
+			return report{}, false
+		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(line), &r), line)
 	return r, true

@@ -2,10 +2,13 @@ package ptrace
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,8 +20,8 @@ import (
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
-// startC starts a mode of testdata/caller.c.
-func (s *site) startC(t *testing.T, mode string) *caller {
+// programInC is testdata/caller.c.
+func (s *site) programInC(t *testing.T) string {
 	t.Helper()
 	cc, err := exec.LookPath("cc")
 	if err != nil && os.Getenv("CI") != "true" {
@@ -28,8 +31,16 @@ func (s *site) startC(t *testing.T, mode string) *caller {
 	program := filepath.Join(t.TempDir(), "caller")
 	out, err := exec.Command(cc, "-O1", "-Wall", "-o", program, "testdata/caller.c").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	return s.startCmd(t, exec.Command(program, mode, filepath.Join(s.dir, "system")), "")
+	return program
 }
+
+// startC starts a mode of it.
+func (s *site) startC(t *testing.T, mode string) *caller {
+	t.Helper()
+	return s.startCmd(t, exec.Command(s.programInC(t), mode, s.node()), "")
+}
+
+func (s *site) node() string { return filepath.Join(s.dir, "system") }
 
 // inC is what a mode of testdata/caller.c reports.
 func (s *site) inC(t *testing.T, mode string) report {
@@ -107,11 +118,11 @@ func agentProcess(t *testing.T, scene string) func(far int) {
 	return func(far int) { assert.NoError(t, startAgent(t, scene, far).Wait()) }
 }
 
-func startAgent(t *testing.T, scene string, far int) *exec.Cmd {
+func startAgent(t *testing.T, scene string, far int, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	assert.NoError(t, err)
-	cmd := exec.Command(self)
+	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), callerScene+"="+scene)
 	cmd.Stdin, cmd.Stderr = goAhead(), os.Stderr
 	control := os.NewFile(uintptr(far), "control")
@@ -119,6 +130,125 @@ func startAgent(t *testing.T, scene string, far int) *exec.Cmd {
 	assert.NoError(t, cmd.Start())
 	assert.NoError(t, control.Close())
 	return cmd
+}
+
+func TestAnAgentWithoutThePermissionSaysWhatToDo(t *testing.T) {
+	s := open(t, change{serve: agentProcess(t, "powerless agent")})
+	r := s.once(t, "undumpable")
+	assert.EqualValues(t, unix.ENOMEM, r.Errno)
+	assert.Empty(t, r.Fault)
+	assert.Equal(t, r.Before, r.After)
+	reason := s.reason()
+	assert.Contains(t, reason, "CAP_SYS_PTRACE")
+	assert.Contains(t, reason, "heapfs doctor")
+}
+
+func TestAProgramOfAnotherUserIsServed(t *testing.T) {
+	s := open(t, change{})
+	self, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"))
+	defer func() { assert.NoError(t, unix.Unmount(dir, 0)) }()
+	program, err := os.ReadFile(self)
+	require.NoError(t, err)
+	path := filepath.Join(dir, "program")
+	require.NoError(t, os.WriteFile(path, program, 0o755))
+	require.NoError(t, os.Chmod(path, 0o755|os.ModeSetuid))
+	cmd := exec.Command(fmt.Sprintf("/proc/self/fd/%d", 3))
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, file.Close()) }()
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1234, Gid: 1234}}
+	c := s.startCmd(t, cmd, "setuid")
+	c.say(t)
+	r, ok := c.hear(t)
+	state := c.end(t)
+	if state.ExitCode() == 13 {
+		t.Skip("kernel lacks: set-user-id programs here (no_new_privs); run the tests without it")
+	}
+	require.True(t, ok, "%v", state)
+	assert.Zero(t, r.Errno, s.reason())
+	assert.Empty(t, r.Fault)
+	assert.Equal(t, r.Before, r.After)
+}
+
+// tools trace programs by themselves; a program of theirs has no place for a second tracer.
+var tools = map[string][]string{
+	"strace": {"strace", "-f", "-qq", "-o", "/dev/null"},
+	"gdb":    {"gdb", "-q", "-nx", "-batch", "-ex", "run", "--args"},
+}
+
+func TestAProgramUnderATracingToolIsRefused(t *testing.T) {
+	for name, tool := range tools {
+		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") != "true" {
+			t.Skipf("no %s; to have it: make deps", name)
+		}
+		s := open(t, change{})
+		c := s.startCmd(t, exec.Command(tool[0], append(tool[1:len(tool):len(tool)], s.programInC(t), "registers", s.node())...), "")
+		c.say(t)
+		r, ok := c.hear(t)
+		require.True(t, ok, name)
+		assert.EqualValues(t, unix.ENOMEM, r.Errno, name)
+		assert.Empty(t, r.Fault, name)
+		reason := s.reason()
+		assert.Contains(t, reason, "traced already, by thread")
+		assert.Contains(t, reason, "("+name+")")
+		assert.True(t, c.end(t).Success(), name)
+		s.mustWork(t)
+	}
+}
+
+// The caller is seen by another number here than where it lives.
+func TestACallerInAPidNamespaceOfItsOwn(t *testing.T) {
+	s := open(t, change{})
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, "2")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	c := s.startCmd(t, cmd, "once")
+	c.say(t)
+	r, ok := c.hear(t)
+	require.True(t, ok, "%v", c.end(t))
+	assert.Zero(t, r.Errno, s.reason())
+	assert.Empty(t, r.Fault)
+	assert.Equal(t, r.Before, r.After)
+	assert.True(t, c.end(t).Success())
+}
+
+// A server in a pid namespace of its own does not see callers outside.
+func TestACallerOutsideTheServersPidNamespaceIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	near, far, err := pair(0)
+	require.NoError(t, err)
+	defer sys.Close(far)
+	server := exec.Command(self, dir)
+	server.Env = append(os.Environ(), callerScene+"=server")
+	server.Stdin, server.Stderr = goAhead(), os.Stderr
+	server.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
+	server.ExtraFiles = []*os.File{os.NewFile(uintptr(near), "control")}
+	out, err := server.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	require.NoError(t, server.ExtraFiles[0].Close())
+	_, err = out.Read(make([]byte, 1))
+	require.NoError(t, err)
+	r := (&site{dir: dir}).once(t, "once", "2")
+	assert.EqualValues(t, unix.ENOMEM, r.Errno)
+	assert.Empty(t, r.Fault)
+	assert.Equal(t, r.Before, r.After)
+	require.NoError(t, server.Process.Kill())
+	_ = server.Wait()
+	require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH))
+
+	d := Open(Config{})
+	defer d.Close()
+	_, err = d.Call(Request{}).Install(0, true)
+	assert.ErrorIs(t, err, heapnodes.ErrNoInstaller)
+	assert.ErrorContains(t, err, "another pid namespace")
 }
 
 func TestACallerThatCantBeLookedAtIsServedByRoot(t *testing.T) {
@@ -166,7 +296,16 @@ var freezers = map[string]struct{ file, freeze, thaw string }{
 // A frozen caller is given up, and finds out when it is thawed.
 func TestACallerThatIsFrozen(t *testing.T) {
 	found := false
-	for tree, f := range freezers {
+	// Where nobody has mounted such a tree, one of this namespace's own will do.
+	own := t.TempDir()
+	trees := maps.Clone(freezers)
+	if err := unix.Mount("none", own, "cgroup2", 0, ""); err == nil {
+		defer func() { assert.NoError(t, unix.Unmount(own, 0)) }()
+		trees[own] = freezers["/sys/fs/cgroup/unified"]
+		delete(trees, "/sys/fs/cgroup/unified")
+		delete(trees, "/sys/fs/cgroup")
+	}
+	for tree, f := range trees {
 		group := filepath.Join(tree, fmt.Sprintf("heapfs-test-%d", os.Getpid()))
 		if os.Mkdir(group, 0o755) != nil {
 			continue
@@ -179,7 +318,7 @@ func TestACallerThatIsFrozen(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Skip("no control groups that freeze; to have them: mount -t cgroup2 none /sys/fs/cgroup/unified")
+		t.Skip("kernel lacks: control groups that freeze (CONFIG_CGROUPS)")
 	}
 }
 
@@ -286,6 +425,31 @@ func TestTheServerIsKilledAtAnyStep(t *testing.T) {
 		assert.True(t, c.end(t).Success(), p)
 		_ = server.Wait()
 		require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH))
+	}
+}
+
+// Whoever is on the way when the agent is killed goes on as itself: it gets the buffer from the next agent, or ENOMEM. What the killed one
+// had open in it is closed.
+func TestTheAgentIsKilledAtAnyStep(t *testing.T) {
+	for _, p := range steps {
+		var mortal sync.Once
+		s := open(t, change{serve: func(far int) {
+			scene, args := "agent", []string(nil)
+			mortal.Do(func() { scene, args = "mortal agent", []string{string(p)} })
+			_ = startAgent(t, scene, far, args...).Wait()
+		}})
+		r := s.once(t, "once", "2")
+		t.Logf("killed at %s: %v %s", p, unix.Errno(r.Errno), s.reason())
+		if p == stepStopped || p == stepVerified { // the reply has been made, and nothing of the caller been changed
+			assert.EqualValues(t, unix.ENOMEM, r.Errno, p)
+		} else {
+			assert.Zero(t, r.Errno, p)
+			assert.Contains(t, r.Link, "memfd:buffer", p)
+		}
+		assert.Empty(t, r.Fault, p)
+		assert.Equal(t, r.Before, r.After, "killed at %s", p)
+		assert.Equal(t, "0000000000000000", r.Blocked, p)
+		s.mustWork(t)
 	}
 }
 

@@ -45,17 +45,21 @@ type Door struct {
 	sessions chan struct{} // a place for each
 
 	mu      sync.Mutex
-	control int   // -1: no agent runs
-	idle    []int // sockets to its workers
+	control int // -1: no agent runs
+	ledger  ledger
+	book    int          // the ledger's descriptor, -1: no agent has run yet
+	left    map[int]left // what agents that were killed have left in threads
+	idle    []int        // sockets to its workers
 	closed  bool
 }
 
 // Open makes a Door.
 func Open(cfg Config) *Door {
-	return &Door{
-		cfg: cfg, patience: patience, sessions: make(chan struct{}, maxSessions), control: -1,
+	d := &Door{
+		cfg: cfg, patience: patience, sessions: make(chan struct{}, maxSessions), control: -1, book: -1, left: map[int]left{},
 		threads: callers.NewThreads(callers.OpenThread), tenants: callers.NewTenants[turn](maxPerTenant, maxQueue),
 	}
+	return d
 }
 
 // Close lets the agent end, once the calls that have begun are over. Others fail from now on.
@@ -65,6 +69,9 @@ func (d *Door) Close() {
 	d.closed = true
 	d.forget()
 	d.threads.Close()
+	d.ledger.unmap()
+	sys.Close(d.book)
+	d.ledger, d.book = nil, -1
 }
 
 // turn is what a call waits at until one of its tenant's places is its own: nil, or why it gets none.
@@ -102,23 +109,50 @@ func (d *Door) hire() (int, error) {
 		return sock, nil
 	}
 	if d.control < 0 {
-		control, err := d.cfg.Start()
-		if err != nil {
+		if err := d.start(); err != nil {
 			return -1, fmt.Errorf("%w: the process that injects: %v", heapnodes.ErrNoInstaller, err)
 		}
-		d.control = control
 	}
 	near, far, err := pair(d.patience)
 	if err != nil {
 		return -1, fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
 	}
-	err = send(d.control, []byte{msgOrder}, far)
+	err = send(d.control, []byte{msgWorker}, far)
 	sys.Close(far)
 	if err != nil {
 		sys.Close(near)
 		return -1, errNoAgent
 	}
 	return near, nil
+}
+
+// start starts an agent. The last one has ended, so what it has noted stays as it is. d.mu is held.
+func (d *Door) start() (err error) {
+	if d.book < 0 {
+		if d.ledger, d.book, err = newLedger(); err != nil {
+			return err
+		}
+	}
+	d.ledger.collect(d.left)
+	control, err := d.cfg.Start()
+	if err != nil {
+		return err
+	}
+	if err := send(control, []byte{msgLedger}, d.book); err != nil {
+		sys.Close(control)
+		return err
+	}
+	d.control = control
+	return nil
+}
+
+// leftIn is what a killed agent has left in a thread, which is asked once.
+func (d *Door) leftIn(tid int) left {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	of := d.left[tid]
+	delete(d.left, tid)
+	return of
 }
 
 // ready takes a worker that has told of the end of its last session, or -1. Nobody waits for that when a call ends. d.mu is held.
@@ -218,6 +252,7 @@ func (d *Door) ask(o order) (*conversation, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Left = d.leftIn(o.TID)
 	v := &conversation{door: d, sock: sock}
 	if err := send(sock, o.encode(), o.file); err != nil {
 		d.dismiss(sock, false)

@@ -109,6 +109,10 @@ func (s *session) ready() error {
 
 // closeTheirs has the caller close what is left of the injection.
 func (s *session) closeTheirs() {
+	if len(s.theirs) == 0 {
+		return
+	}
+	defer s.note()
 	fds := s.theirs
 	s.theirs = nil
 	// Two with neighbouring numbers need one call.

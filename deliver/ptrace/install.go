@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -56,9 +57,11 @@ func receivedFD(b []byte) int {
 // install gives the caller the order's file at its lowest free number, and tells placed. What it opened beside that in the caller is
 // closed again, also after a failure, as far as the caller lives.
 func (s *session) install() error {
+	s.fileID, _, _ = sys.Stat(s.file) // for the ledger only
 	if err := s.ready(); err != nil {
 		return err
 	}
+	s.takeBack()
 	restore, err := s.borrow()
 	if err != nil {
 		return err
@@ -69,6 +72,7 @@ func (s *session) install() error {
 	}
 	if err == nil {
 		s.received = n
+		s.note()
 		s.closeFile() // the caller is to be the only one who has it, from the moment it goes on
 		s.placed(n)
 	}
@@ -89,6 +93,21 @@ func (s *session) install() error {
 	default:
 		return fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
 	}
+}
+
+// takeBack closes what a killed agent has left open in the caller, which makes the same ioctl anew. Should another thread have closed
+// and used a number since, it is a file of another kind.
+func (s *session) takeBack() {
+	for _, fd := range s.Left.fds {
+		path := fmt.Sprintf("/proc/%d/fd/%d", s.TID, fd)
+		id, err := sys.StatAt(unix.AT_FDCWD, path)
+		link, lerr := os.Readlink(path)
+		if err == nil && id == s.Left.file || lerr == nil && strings.HasPrefix(link, "socket:") {
+			s.theirs = append(s.theirs, fd)
+		}
+	}
+	s.note()
+	s.closeTheirs()
 }
 
 // closeFile gives the order's file up.
@@ -140,6 +159,7 @@ func (s *session) pass(at int) (int, error) {
 	}
 	first, second := int(binary.LittleEndian.Uint32(memory)), int(binary.LittleEndian.Uint32(memory[4:]))
 	s.theirs = append(s.theirs, first, second)
+	s.note()
 	s.at(stepPaired)
 	if err := s.sendTo(second); err != nil {
 		return -1, err
@@ -156,6 +176,7 @@ func (s *session) pass(at int) (int, error) {
 		return -1, fmt.Errorf("the caller received no descriptor: %w", unix.EMFILE) // a message that is cut off says no more
 	}
 	s.theirs = append(s.theirs, got)
+	s.note()
 	s.at(stepReceived)
 	if at < 0 {
 		at = first
@@ -243,6 +264,7 @@ func (s *session) passAtLimit() (int, error) {
 		return -1, fmt.Errorf("fcntl in the caller: %w", err)
 	}
 	s.theirs = append(s.theirs, at)
+	s.note()
 	lower, err := s.raiseLimit()
 	if err != nil {
 		return -1, err

@@ -23,6 +23,18 @@ import (
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
+func withoutCaps(values ...cap.Value) {
+	set := cap.GetProc()
+	for _, flag := range []cap.Flag{cap.Effective, cap.Permitted, cap.Inheritable} {
+		if err := set.SetFlag(flag, false, values...); err != nil {
+			os.Exit(9)
+		}
+	}
+	if err := set.SetProc(); err != nil {
+		os.Exit(9)
+	}
+}
+
 // scenes are what a caller can do, by name.
 var scenes = map[string]func(){
 	"once": func() { // flags
@@ -198,16 +210,28 @@ var scenes = map[string]func(){
 	// This door's other process, with the control socket as descriptor 3.
 	"agent": func() { Serve(3) },
 	"lesser agent": func() {
-		set := cap.GetProc()
-		for _, flag := range []cap.Flag{cap.Effective, cap.Permitted} {
-			if err := set.SetFlag(flag, false, cap.SYS_ADMIN); err != nil {
-				os.Exit(9)
-			}
-		}
-		if err := set.SetProc(); err != nil {
-			os.Exit(9)
-		}
+		withoutCaps(cap.SYS_ADMIN)
 		Serve(3)
+	},
+	"powerless agent": func() {
+		withoutCaps(cap.SYS_ADMIN, cap.SYS_PTRACE)
+		Serve(3)
+	},
+	// An agent that is killed at a step.
+	"mortal agent": func() {
+		newAgent(func(p step, _ int) {
+			if string(p) == os.Args[1] {
+				_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+				select {}
+			}
+		}).serve(3)
+	},
+	// A program that belongs to root and may be started by anybody.
+	"setuid": func() {
+		if os.Getuid() == 0 || os.Geteuid() != 0 {
+			os.Exit(13)
+		}
+		tell(try(openNode(), foreign, unix.O_RDWR))
 	},
 	// The server's process: a tree at a directory, with an agent behind descriptor 3.
 	"server": func() {

@@ -45,8 +45,11 @@ type session struct {
 	order
 	reached func(step, int) // nil but in tests
 	placed  func(fd int)    // is told, when the caller has the file, by which number
-	late    *atomic.Bool    // no more waiting for the first stop
-	stopped bool            // it has come
+	ledger  ledger
+	place   int          // in it, -1
+	fileID  sys.FileID   // of the order's file
+	late    *atomic.Bool // no more waiting for the first stop
+	stopped bool         // it has come
 
 	traced   bool           // until the thread is detached or has ended
 	regs     *sys.Registers // those it left the ioctl with; nil until verified
@@ -182,6 +185,15 @@ func (s *session) verify() error {
 	return nil
 }
 
+// note keeps the ledger: what would be left in the caller if this process were killed now.
+func (s *session) note() {
+	of := left{file: s.fileID, fds: s.theirs}
+	if s.received >= 0 {
+		of.fds = append(of.fds[:len(of.fds):len(of.fds)], s.received)
+	}
+	s.ledger.note(s.place, s.TID, of)
+}
+
 // finish gives the caller its registers and signals back, with what its ioctl returns, and lets it go. After a failure it keeps
 // nothing of the injection.
 func (s *session) finish(f finish) {
@@ -201,9 +213,10 @@ func (s *session) finish(f finish) {
 		}
 	}
 	if errno != 0 && s.received >= 0 {
-		s.theirs = append(s.theirs, s.received)
+		s.theirs, s.received = append(s.theirs, s.received), -1
 	}
 	s.closeTheirs()
+	s.ledger.note(s.place, s.TID, left{}) // before it can go on, for what it has now is its own
 	setResult(s.regs, -int64(errno))
 	if e := sys.PtraceSetRegisters(s.TID, s.regs); e != 0 {
 		_ = s.lost("PTRACE_SETREGS", e)

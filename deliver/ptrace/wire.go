@@ -26,6 +26,8 @@ import (
 //
 // Both ends are the same binary, so the layout is nobody else's affair.
 const (
+	msgLedger    = 'L' // on the control socket, first of all
+	msgWorker    = 'W' // on the control socket, with the socket for one more worker
 	msgOrder     = 'O'
 	msgSeized    = 'S'
 	msgInstalled = 'I'
@@ -39,7 +41,7 @@ const (
 	maxMessage = 512
 	// maxWrites bounds the latter, without the addresses.
 	maxWrites = 256
-	orderSize = 1 + 4 + 4 + 4 + 8 + 8 + 8 + 1
+	orderSize = 1 + 4 + 4 + 4 + 8 + 8 + 8 + 1 + 8 + 8 // without the numbers of what was left
 )
 
 // order is what the agent is asked to do.
@@ -50,7 +52,8 @@ type order struct {
 	Arg     uint64
 	Node    sys.FileID
 	Cloexec bool
-	file    int // what to install; the receiver's own
+	Left    left // what a killed agent has left in the thread
+	file    int  // what to install; the receiver's own
 }
 
 func (o order) encode() []byte {
@@ -62,20 +65,32 @@ func (o order) encode() []byte {
 	b = binary.LittleEndian.AppendUint64(b, o.Node.Dev)
 	b = binary.LittleEndian.AppendUint64(b, o.Node.Ino)
 	if o.Cloexec {
-		return append(b, 1)
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
 	}
-	return append(b, 0)
+	b = binary.LittleEndian.AppendUint64(b, o.Left.file.Dev)
+	b = binary.LittleEndian.AppendUint64(b, o.Left.file.Ino)
+	for _, fd := range o.Left.fds {
+		b = binary.LittleEndian.AppendUint32(b, uint32(fd))
+	}
+	return b
 }
 
 func decodeOrder(b []byte) (order, error) {
-	if len(b) != orderSize || b[0] != msgOrder {
+	if len(b) < orderSize || len(b) > orderSize+4*maxTheirs || (len(b)-orderSize)%4 != 0 || b[0] != msgOrder {
 		return order{}, fmt.Errorf("no order: %q", b)
 	}
 	le := binary.LittleEndian
-	return order{
+	o := order{
 		TID: int(le.Uint32(b[1:])), Filters: int(le.Uint32(b[5:])), Cmd: le.Uint32(b[9:]), Arg: le.Uint64(b[13:]),
 		Node: sys.FileID{Dev: le.Uint64(b[21:]), Ino: le.Uint64(b[29:])}, Cloexec: b[37] != 0, file: -1,
-	}, nil
+		Left: left{file: sys.FileID{Dev: le.Uint64(b[38:]), Ino: le.Uint64(b[46:])}},
+	}
+	for b = b[orderSize:]; len(b) > 0; b = b[4:] {
+		o.Left.fds = append(o.Left.fds, int(int32(le.Uint32(b))))
+	}
+	return o, nil
 }
 
 // numbered is a message with a number: installed, with that of the descriptor.

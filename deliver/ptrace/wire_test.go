@@ -18,7 +18,7 @@ import (
 )
 
 func TestWhatIsNoMessageIsAnError(t *testing.T) {
-	for _, b := range [][]byte{nil, {msgOrder}, make([]byte, orderSize), append(order{}.encode(), 0)} {
+	for _, b := range [][]byte{nil, {msgOrder}, make([]byte, orderSize), append(order{}.encode(), 0), append(order{}.encode(), make([]byte, 4*maxTheirs+4)...)} {
 		_, err := decodeOrder(b)
 		assert.Error(t, err, "%q", b)
 	}
@@ -40,7 +40,8 @@ func TestWhatIsNoMessageIsAnError(t *testing.T) {
 }
 
 func TestMessagesArriveAsTheyWereSent(t *testing.T) {
-	o := order{TID: 4711, Filters: 2, Cmd: 0xC0184800, Arg: 1<<63 + 5, Node: sys.FileID{Dev: 1 << 40, Ino: 3}, Cloexec: true, file: -1}
+	o := order{TID: 4711, Filters: 2, Cmd: 0xC0184800, Arg: 1<<63 + 5, Node: sys.FileID{Dev: 1 << 40, Ino: 3}, Cloexec: true, file: -1,
+		Left: left{file: sys.FileID{Dev: 5, Ino: 6}, fds: []int{0, 1 << 20}}}
 	got, err := decodeOrder(o.encode())
 	require.NoError(t, err)
 	assert.Equal(t, o, got)
