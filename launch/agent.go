@@ -2,9 +2,11 @@ package launch
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -12,7 +14,9 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 
 	"github.com/heapfs/heapfs/deliver/ptrace"
+	"github.com/heapfs/heapfs/doctor"
 	"github.com/heapfs/heapfs/fs"
+	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -26,6 +30,10 @@ var agentCaps = []cap.Value{cap.SYS_PTRACE, cap.SYS_ADMIN, cap.SYS_RESOURCE, cap
 // agentMain is the life of the process that injects descriptors into callers.
 func agentMain() {
 	unix.CloseOnExec(agentControl)
+	// Whoever looks for memory to be freed must not find a process that holds callers in the middle of a call.
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
+		slog.Debug("the kernel may end this process for want of memory", "error", err)
+	}
 	if err := keepCaps(agentCaps); err != nil {
 		slog.Warn("more privileges than needed", "error", err)
 	}
@@ -52,7 +60,7 @@ func startAgent() (int, error) {
 	}
 	n := uintptr(null)
 	_, err = syscall.ForkExec(ownPath(), []string{agentName, strconv.Itoa(agentControl)}, &syscall.ProcAttr{
-		Env: os.Environ(), Files: []uintptr{n, n, n, uintptr(far)}, Sys: attr,
+		Dir: "/", Env: os.Environ(), Files: []uintptr{n, n, n, uintptr(far)}, Sys: attr,
 	})
 	if err != nil {
 		sys.Close(near)
@@ -80,6 +88,31 @@ func (d *secondDoor) Call(r fs.Request) fs.Call {
 		TID: r.TID, UID: r.UID, Cmd: r.Cmd, Arg: r.Arg, Node: sys.FileID{Dev: d.dev.Load(), Ino: r.Ino}, In: r.In, Out: r.Out,
 		Reply: r.Reply, Interrupted: r.Interrupted,
 	})
+}
+
+// tellingDoor says in the log, once, that the way in is closed for want of permission: programs see ENOMEM only.
+type tellingDoor struct {
+	fs.Door
+	told *tellOnce
+}
+
+type tellOnce struct{ sync.Once }
+
+func (d tellingDoor) Call(r fs.Request) fs.Call { return tellingCall{d.Door.Call(r), d.told} }
+
+type tellingCall struct {
+	fs.Call
+	told *tellOnce
+}
+
+// End tells of a refusal, and ends the call.
+func (c tellingCall) End(err error) bool {
+	if errors.Is(err, heapnodes.ErrDenied) {
+		c.told.Do(func() {
+			slog.Error("programs can't be given buffers", "error", err, "next", doctor.ExplainTrace(err))
+		})
+	}
+	return c.Call.End(err)
 }
 
 // ownFilters is how many seccomp filters this process has: those of a container around it, which whatever it starts has too.

@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 	"github.com/heapfs/heapfs/devices/board"
 	"github.com/heapfs/heapfs/doctor"
 	"github.com/heapfs/heapfs/fs"
-	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -308,29 +306,4 @@ func reapChildren() {
 			}
 		}
 	}
-}
-
-// tellingDoor says in the log, once, that the way in is closed for want of permission: programs see ENOMEM only.
-type tellingDoor struct {
-	fs.Door
-	told *tellOnce
-}
-
-type tellOnce struct{ sync.Once }
-
-func (d tellingDoor) Call(r fs.Request) fs.Call { return tellingCall{d.Door.Call(r), d.told} }
-
-type tellingCall struct {
-	fs.Call
-	told *tellOnce
-}
-
-// End tells of a refusal, and ends the call.
-func (c tellingCall) End(err error) bool {
-	if errors.Is(err, heapnodes.ErrDenied) {
-		c.told.Do(func() {
-			slog.Error("programs can't be given buffers", "error", err, "next", doctor.ExplainTrace(err))
-		})
-	}
-	return c.Call.End(err)
 }

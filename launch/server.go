@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +26,8 @@ import (
 const (
 	// lastWords is how long the server waits at its end for calls that are still being answered.
 	lastWords = 2 * time.Second
+	// agentGrace is how long the process that injects may take to end after the last caller, which is more than it gives one to stop.
+	agentGrace = 10 * time.Second
 	// settle is how long after CMD's end its other processes may take to end before they count as left in the background.
 	settle = 50 * time.Millisecond
 	// minProcs is how many Go threads of the server may run at once at the least: more than two processors have.
@@ -58,6 +62,9 @@ type server struct {
 	door   *seccomp.Door
 	second *secondDoor
 	cmd    int // process id
+
+	agentHangs atomic.Bool
+	finished   sync.Once
 }
 
 func (s *server) run() error {
@@ -144,7 +151,7 @@ func (s *server) attend(stage channel) error {
 	tree := fs.NewTree(s.in.heaps.Nodes(), owner)
 	tree.Sets = s.in.heaps
 	s.second = newSecondDoor(ownFilters() + 1) // and the filter of the first
-	tree.Door = s.second
+	tree.Door = tellingDoor{s.second, &tellOnce{}}
 	if _, err := fs.Serve(m.fd, tree); err != nil {
 		return err
 	}
@@ -165,11 +172,7 @@ func (s *server) attend(stage channel) error {
 			return tree.NodeByIno(id.Ino)
 		},
 	})
-	// The agent of the second door is our child, and ends only then.
-	go func() {
-		<-s.door.Done()
-		s.second.Close()
-	}()
+	go s.dismissAgent()
 	if err := stage.send(message{Kind: msgGo}, -1); err != nil {
 		return err
 	}
@@ -252,13 +255,32 @@ func (s *server) see() {
 		case pid == s.cmd:
 			ended, status, deadline = true, st, time.Now().Add(settle)
 		case pid == 0: // others live
-			if time.Now().After(deadline) && s.callersLive() {
+			switch {
+			case s.agentHangs.Load():
+				s.finish()
+				report(true)
+				return
+			case time.Now().After(deadline) && s.callersLive():
 				report(false)
-			} else {
+			default:
 				time.Sleep(time.Millisecond)
 			}
 		}
 	}
+}
+
+// dismissAgent lets the second door's process go when nobody is left who could call by the first. It is our child, and so CMD's end is
+// not ours before that has ended. It ends as soon as its callers are on their way. One of them may be a stranger who has come to the
+// heap directory by himself and is frozen: then it stays behind, to put that one right later, and nobody waits for it.
+func (s *server) dismissAgent() {
+	<-s.door.Done()
+	s.second.Close()
+	time.Sleep(agentGrace)
+	slog.Warn("the process that injects still has a caller; it ends when that goes on")
+	s.agentHangs.Store(true)
+	time.Sleep(lastWords) // where nobody is waited for without blocking, CMD's end has been told long ago
+	s.finish()
+	os.Exit(0)
 }
 
 // callersLive is whether children that we have are CMD's, and not only the agent.
@@ -278,7 +300,7 @@ func (s *server) finish() {
 	case <-time.After(lastWords):
 		slog.Warn("the listener has not hung up")
 	}
-	s.in.end("the last process ended")
+	s.finished.Do(func() { s.in.end("the last process ended") })
 }
 
 // inheritedFDs are the open descriptors that came from the front's own parent.
