@@ -14,6 +14,7 @@ packages=(
 	dpkg-dev xz-utils   # kernel sources, unpacked for their selftest
 	mount util-linux    # unshare and setpriv, for make demo as root
 	gdb strace          # tracers, for the callers that have one already
+	runc lxc            # containers, for programs in them
 	shellcheck          # make lint
 )
 vm_tools=()
