@@ -25,6 +25,15 @@ func ExplainListener(err error) string {
 	return hintListener(readHost("/"), finding{Errno: errnoOf(err)})
 }
 
+// ExplainTrace says what to do when a look into another process, or tracing it, gave err.
+func ExplainTrace(err error) string {
+	h := readHost("/")
+	if h.root && h.yama != "3" {
+		return "this root has no CAP_SYS_PTRACE over the caller: " + container + "start it with --cap-add SYS_PTRACE; or start the program with heapfs run"
+	}
+	return hintTrace(h, finding{Errno: errnoOf(err)})
+}
+
 const container = "in a container: "
 
 func hintFuseDevice(_ host, f finding) string {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/heapfs/heapfs/heapnodes/events"
 )
@@ -29,4 +30,14 @@ func TestCloseEndsAnAllocThatIsUnderWay(t *testing.T) {
 	kinds := s.kinds()
 	assert.True(t, err != nil || len(kinds) == 2 && kinds[1] == events.Free, "%v %v", err, kinds)
 	s.untouched()
+}
+
+// A mount that ends serves what lives, and gives nothing out any more.
+func TestRefuseLeavesBuffersAlone(t *testing.T) {
+	s := newSite(t)
+	require.NoError(t, s.alloc("system", 4096))
+	s.Refuse()
+	assert.ErrorIs(t, s.alloc("system", 4096), ErrNoMemory)
+	assert.Len(t, s.Buffers(), 1)
+	assert.Equal(t, []string{events.Alloc, events.AllocFailed}, s.kinds())
 }

@@ -161,11 +161,11 @@ func openFUSE() (int, error) {
 	return -1, hint(&os.PathError{Op: "open", Path: path, Err: err}, doctor.ExplainFuseDevice(err))
 }
 
-// mountHeaps mounts the file system behind fuse on the heap directory.
-func mountHeaps(fuse, uid, gid int) error {
+// mountHeaps mounts the file system behind fuse on the directory dir.
+func mountHeaps(fuse int, dir string, uid, gid int) error {
 	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,default_permissions,allow_other", fuse, uid, gid)
-	if err := unix.Mount("heapfs", heapDir, "fuse.heapfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, data); err != nil {
-		return &os.PathError{Op: "mount fuse", Path: heapDir, Err: err}
+	if err := unix.Mount("heapfs", dir, heapType, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, data); err != nil {
+		return &os.PathError{Op: "mount fuse", Path: dir, Err: err}
 	}
 	return nil
 }

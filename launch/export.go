@@ -1,10 +1,14 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/devices/board"
+	"github.com/heapfs/heapfs/doctor"
+	"github.com/heapfs/heapfs/fs"
 	"github.com/heapfs/heapfs/heapnodes"
 )
 
@@ -36,6 +40,9 @@ func (e udmabufs) Export(r heapnodes.ExportRequest) (heapnodes.Export, error) {
 	return f, nil
 }
 
+// exportCached is the FUSE export without passthrough. A board can't ask for it: it is what the FUSE export falls back to.
+const exportCached = "fuse-cached"
+
 // checkExport is whether the export works here, as far as that can be told before anything is started.
 func checkExport(export string) error {
 	if export != string(board.ExportUdmabuf) {
@@ -54,6 +61,41 @@ func (in *instance) newExporter() (heapnodes.Exporter, error) {
 		in.udmabufs, err = backing.NewUdmabufs(in.plan.Pools)
 		return udmabufs{in.udmabufs}, err
 	}
+	if in.plan.Export == string(board.ExportFUSE) || in.plan.Export == exportCached {
+		return in.newBuffers()
+	}
 	m, err := backing.NewMemfds()
 	return memfds{m}, err
+}
+
+// newBuffers starts the FUSE export, with passthrough if that is asked for and possible. The plan says afterwards which it is.
+func (in *instance) newBuffers() (heapnodes.Exporter, error) {
+	dev, err := openFUSE()
+	if err != nil {
+		return nil, err
+	}
+	b, err := fs.NewBuffers(dev)
+	if err != nil {
+		return nil, hint(fmt.Errorf("export %q: %w", in.plan.Export, err), doctor.ExplainUserNamespace(err))
+	}
+	if in.plan.Export == string(board.ExportFUSE) {
+		err := b.CheckPassthrough()
+		switch {
+		case err == nil:
+			m, err := backing.NewMemfds()
+			if err != nil {
+				b.Close()
+				return nil, err
+			}
+			b.Files = memfds{m}
+		case errors.Is(err, fs.ErrNoPassthrough):
+			slog.Info("buffers are files of the page cache", "reason", err)
+			in.plan.Export = exportCached
+		default:
+			b.Close()
+			return nil, err
+		}
+	}
+	in.buffers = b
+	return b, nil
 }

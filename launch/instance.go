@@ -10,6 +10,7 @@ import (
 
 	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/control"
+	"github.com/heapfs/heapfs/fs"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/heapnodes/events"
 )
@@ -21,8 +22,10 @@ type instance struct {
 	events  *events.Stream
 	// udmabufs is nil where another export was chosen.
 	udmabufs *backing.Udmabufs
-	sync     *backing.SyncFiles
-	heaps    *heapnodes.Heaps
+	// buffers is nil where buffers are no files of FUSE.
+	buffers *fs.Buffers
+	sync    *backing.SyncFiles
+	heaps   *heapnodes.Heaps
 
 	stopControl context.CancelFunc
 	control     sync.WaitGroup
@@ -40,6 +43,13 @@ func newInstance(p *plan) (*instance, error) {
 	if in.sync, err = backing.NewSyncFiles(); err != nil {
 		return nil, err
 	}
+	var files heapnodes.SyncFiles = in.sync
+	if in.buffers != nil {
+		if in.buffers.Sync, err = fs.NewSyncFiles(in.buffers, in.sync); err != nil {
+			return nil, err
+		}
+		files = in.buffers.Sync
+	}
 	faults := make([]heapnodes.Fault, len(p.Faults))
 	for i, spec := range p.Faults {
 		if faults[i], err = heapnodes.ParseFault(spec); err != nil {
@@ -47,11 +57,13 @@ func newInstance(p *plan) (*instance, error) {
 		}
 	}
 	in.heaps, err = heapnodes.New(heapnodes.Config{
-		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil,
-		Sync: in.sync, Events: in.events,
+		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil, Sync: files, Events: in.events,
 	})
 	if err != nil {
 		return nil, err
+	}
+	if in.buffers != nil {
+		in.buffers.Heaps = in.heaps
 	}
 	if p.Socket != "" {
 		if err := in.serveControl(); err != nil {

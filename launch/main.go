@@ -10,10 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The names under which this binary starts itself again, with the plan's descriptor as the only argument.
+// The names under which this binary starts itself again, with a descriptor as the only argument: the plan's, for the agent its
+// control socket's.
 const (
 	serverName = "heapfs-server"
 	stageName  = "heapfs-stage"
+	agentName  = "heapfs-agent"
 )
 
 // MaybeChild takes over if this process is one that Run started, and returns otherwise. Call it first thing in main.
@@ -23,6 +25,9 @@ func MaybeChild() {
 	}
 	var run func(*plan)
 	switch os.Args[0] {
+	case agentName:
+		agentMain()
+		os.Exit(0)
 	case serverName:
 		run = serverMain
 	case stageName:

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +26,8 @@ import (
 const (
 	// lastWords is how long the server waits at its end for calls that are still being answered.
 	lastWords = 2 * time.Second
+	// agentGrace is how long the process that injects may take to end after the last caller, which is more than it gives one to stop.
+	agentGrace = 10 * time.Second
 	// settle is how long after CMD's end its other processes may take to end before they count as left in the background.
 	settle = 50 * time.Millisecond
 	// minProcs is how many Go threads of the server may run at once at the least: more than two processors have.
@@ -54,9 +58,13 @@ type server struct {
 	front     channel
 	inherited []int // descriptors that are CMD's, not ours
 
-	in   *instance
-	door *seccomp.Door
-	cmd  int // process id
+	in     *instance
+	door   *seccomp.Door
+	second *secondDoor
+	cmd    int // process id
+
+	agentHangs atomic.Bool
+	finished   sync.Once
 }
 
 func (s *server) run() error {
@@ -142,6 +150,8 @@ func (s *server) attend(stage channel) error {
 	owner := fs.Owner{UID: uint32(s.plan.UID), GID: uint32(s.plan.GID)}
 	tree := fs.NewTree(s.in.heaps.Nodes(), owner)
 	tree.Sets = s.in.heaps
+	s.second = newSecondDoor(ownFilters() + 1) // and the filter of the first
+	tree.Door = tellingDoor{s.second, &tellOnce{}}
 	if _, err := fs.Serve(m.fd, tree); err != nil {
 		return err
 	}
@@ -152,6 +162,7 @@ func (s *server) attend(stage channel) error {
 		return err
 	}
 	dev := m.Dir.Dev
+	s.second.dev.Store(dev)
 	s.door = seccomp.Open(m.fd, seccomp.Config{
 		Heaps: s.in.heaps,
 		Node: func(id sys.FileID) *heapnodes.Node {
@@ -161,6 +172,7 @@ func (s *server) attend(stage channel) error {
 			return tree.NodeByIno(id.Ino)
 		},
 	})
+	go s.dismissAgent()
 	if err := stage.send(message{Kind: msgGo}, -1); err != nil {
 		return err
 	}
@@ -243,12 +255,41 @@ func (s *server) see() {
 		case pid == s.cmd:
 			ended, status, deadline = true, st, time.Now().Add(settle)
 		case pid == 0: // others live
-			if time.Now().After(deadline) {
+			switch {
+			case s.agentHangs.Load():
+				s.finish()
+				report(true)
+				return
+			case time.Now().After(deadline) && s.callersLive():
 				report(false)
-			} else {
+			default:
 				time.Sleep(time.Millisecond)
 			}
 		}
+	}
+}
+
+// dismissAgent lets the second door's process go when nobody is left who could call by the first. It is our child, and so CMD's end is
+// not ours before that has ended. It ends as soon as its callers are on their way. One of them may be a stranger who has come to the
+// heap directory by himself and is frozen: then it stays behind, to put that one right later, and nobody waits for it.
+func (s *server) dismissAgent() {
+	<-s.door.Done()
+	s.second.Close()
+	time.Sleep(agentGrace)
+	slog.Warn("the process that injects still has a caller; it ends when that goes on")
+	s.agentHangs.Store(true)
+	time.Sleep(lastWords) // where nobody is waited for without blocking, CMD's end has been told long ago
+	s.finish()
+	os.Exit(0)
+}
+
+// callersLive is whether children that we have are CMD's, and not only the agent.
+func (s *server) callersLive() bool {
+	select {
+	case <-s.door.Done():
+		return false
+	default:
+		return true
 	}
 }
 
@@ -259,7 +300,7 @@ func (s *server) finish() {
 	case <-time.After(lastWords):
 		slog.Warn("the listener has not hung up")
 	}
-	s.in.end("the last process ended")
+	s.finished.Do(func() { s.in.end("the last process ended") })
 }
 
 // inheritedFDs are the open descriptors that came from the front's own parent.

@@ -92,7 +92,7 @@ func mountAll(p *plan, fuse int) error {
 	if err := privateSys(sysDir, p.Nodes); err != nil {
 		return fmt.Errorf("private /sys: %w", err)
 	}
-	return mountHeaps(fuse, p.UID, p.GID)
+	return mountHeaps(fuse, heapDir, p.UID, p.GID)
 }
 
 // trap installs the filter on this thread. It comes first: what makes it fail is nothing that the mounts would tell better.

@@ -13,6 +13,8 @@ packages=(
 	python3             # the Python client
 	dpkg-dev xz-utils   # kernel sources, unpacked for their selftest
 	mount util-linux    # unshare and setpriv, for make demo as root
+	gdb strace          # tracers, for the callers that have one already
+	runc lxc            # containers, for programs in them
 	shellcheck          # make lint
 )
 vm_tools=()
@@ -70,7 +72,7 @@ missing_packages() {
 install_packages() {
 	local missing
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-		local tools=(git make gcc musl-gcc python3 dpkg-deb xz unshare setpriv shellcheck "${vm_tools[@]}") lacking=() tool
+		local tools=(git make gcc musl-gcc python3 dpkg-deb xz unshare setpriv gdb strace shellcheck "${vm_tools[@]}") lacking=() tool
 		for tool in "${tools[@]}"; do
 			command -v "$tool" >/dev/null || lacking+=("$tool")
 		done

@@ -87,7 +87,7 @@ Unmodified programs open the nodes, allocate, map, sync and share buffers, on ma
 	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what is decided")
 	root.PersistentFlags().StringVar(&level, "log-level", "", "debug, info, warn (as without) or error")
 	root.AddCommand(
-		newRunCommand(), newDemoCommand(), newDemoClientCommand(), newDoctorCommand(), newBoardCommand(),
+		newRunCommand(), newMountCommand(), newDemoCommand(), newDemoClientCommand(), newDoctorCommand(), newBoardCommand(),
 		newLsCommand(), newBuffersCommand(), newEventsCommand(), newNegotiateCommand(), newVersionCommand(),
 	)
 	return root

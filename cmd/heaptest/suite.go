@@ -34,7 +34,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("heaptest", flag.ContinueOnError)
 	flags.StringVar(&o.dir, "dir", "/dev/dma_heap", "directory of heap nodes")
 	flags.StringVar(&o.heap, "heap", "system", "name of the heap")
-	flags.StringVar(&o.as, "as", "kernel", "whose deviations are allowed: kernel (none), memfd, udmabuf or fuse")
+	flags.StringVar(&o.as, "as", "kernel", "whose deviations are allowed: kernel (none), memfd, udmabuf, fuse or fuse-cached")
 	flags.StringVar(&o.pattern, "run", "", "try only rows whose ID matches this regular expression")
 	flags.BoolVar(&o.json, "json", false, "write JSON lines: a header, then a line a row")
 	flags.BoolVar(&o.record, "record", false, "write JSON lines to be kept as a record, without verdicts")

@@ -74,7 +74,7 @@ func TestRecordsHaveNoFailuresInThem(t *testing.T) {
 func TestListIsWellFormed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, d := range judge.List {
-		assert.Regexp(t, `^[NBSU][1-9][0-9]*$`, d.ID)
+		assert.Regexp(t, `^[NBSUF][1-9][0-9]*$`, d.ID)
 		assert.False(t, seen[d.ID], "%s is there twice", d.ID)
 		seen[d.ID] = true
 		for name, text := range map[string]string{"Kernel": d.Kernel, "Here": d.Here, "Why": d.Why} {
@@ -165,7 +165,8 @@ func TestDocumentIsGenerated(t *testing.T) {
 func TestHeaderHasTheNumbers(t *testing.T) {
 	got, err := os.ReadFile(document)
 	require.NoError(t, err)
-	header := fmt.Sprintf("Deviations: memfd %d rows, udmabuf %d rows, fuse %d rows.\n",
-		judge.Count(judge.List, judge.Memfd), judge.Count(judge.List, judge.Udmabuf), judge.Count(judge.List, judge.Fuse))
+	header := fmt.Sprintf("Deviations: memfd %d rows, udmabuf %d rows, fuse %d rows, fuse-cached %d rows.\n",
+		judge.Count(judge.List, judge.Memfd), judge.Count(judge.List, judge.Udmabuf), judge.Count(judge.List, judge.Fuse),
+		judge.Count(judge.List, judge.FuseCached))
 	assert.True(t, strings.Contains(string(got), header), "docs/conformance.md must say %q", header)
 }

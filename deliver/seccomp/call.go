@@ -3,12 +3,12 @@ package seccomp
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/deliver/callers"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
@@ -46,12 +46,12 @@ func (c *call) Read(p []byte, addr uint64) error {
 		return nil
 	}
 	c.wait()
-	n, err := c.thread.readMemory(p, addr)
+	n, err := c.thread.ReadMemory(p, addr)
 	c.waiting.Store(0)
 	if c.answered.Load() {
 		return heapnodes.ErrGone
 	}
-	return moved(n, len(p), err)
+	return callers.Moved(n, len(p), err)
 }
 
 // Check asks the kernel.
@@ -73,25 +73,12 @@ func (c *call) Write(p []byte, addr uint64) error {
 	}
 	c.certain = false
 	c.wait()
-	n, err := c.thread.writeMemory(p, addr)
+	n, err := c.thread.WriteMemory(p, addr)
 	c.waiting.Store(0)
 	if c.answered.Load() {
 		return heapnodes.ErrGone
 	}
-	return moved(n, len(p), err)
-}
-
-func moved(n, want int, err error) error {
-	switch {
-	case err == nil && n == want:
-		return nil
-	case err == nil, errors.Is(err, unix.EFAULT):
-		return heapnodes.ErrFault
-	case errors.Is(err, unix.ESRCH):
-		return heapnodes.ErrGone
-	default:
-		return fmt.Errorf("%w: %v", heapnodes.ErrDenied, err)
-	}
+	return callers.Moved(n, len(p), err)
 }
 
 func (c *call) Install(fd int, cloexec bool) (int, error) {
@@ -115,18 +102,7 @@ func (c *call) Install(fd int, cloexec bool) (int, error) {
 }
 
 func (c *call) Describe(fd int32) (link string, fdinfo []byte, err error) {
-	n := strconv.Itoa(int(fd))
-	var buf [4096]byte
-	k, err := unix.Readlinkat(c.thread.dir, "fd/"+n, buf[:])
-	if err != nil {
-		return "", nil, fmt.Errorf("%w %d: %v", heapnodes.ErrBadFD, fd, err)
-	}
-	link = string(buf[:k])
-	k, err = sys.ReadAt(c.thread.dir, "fdinfo/"+n, buf[:])
-	if err != nil {
-		return "", nil, fmt.Errorf("%w %d: %v", heapnodes.ErrBadFD, fd, err)
-	}
-	return link, buf[:k:k], nil
+	return c.thread.Describe(fd)
 }
 
 // NextFD goes by what the thread was given before.

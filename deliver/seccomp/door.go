@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/deliver/callers"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
@@ -35,9 +36,9 @@ type Door struct {
 	cfg      Config
 	listener int
 	opened   time.Time
-	threads  *threads
+	threads  *callers.Threads[*thread]
 	learner  learner
-	tenants  tenants
+	tenants  *callers.Tenants[*call]
 
 	hungUp atomic.Bool
 	done   chan struct{}
@@ -58,7 +59,7 @@ type Door struct {
 func Open(listener int, cfg Config) *Door {
 	d := &Door{
 		cfg: cfg, listener: listener, opened: time.Now(), done: make(chan struct{}),
-		threads: newThreads(), learner: newLearner(), tenants: tenants{all: map[string]*tenant{}},
+		threads: callers.NewThreads(openThread), learner: newLearner(), tenants: callers.NewTenants[*call](maxPerTenant, maxQueue),
 		receivers: map[*receiver]struct{}{}, active: make(chan struct{}, 1),
 		turn: make(chan struct{}), ending: make(chan struct{}),
 	}
@@ -85,11 +86,12 @@ func (d *Door) serve(r *receiver, c *call) {
 		c.release()
 		return
 	}
-	t, verdict := d.tenants.enter(c)
+	// What waits is resolved anew when its turn comes, and holds no descriptor until then.
+	t, verdict := d.tenants.Enter(tenantKey(c), c, c.release)
 	switch verdict {
-	case queued:
+	case callers.Queued:
 		return
-	case refused:
+	case callers.Refused:
 		c.refuse(tgt, heapnodes.ErrBusy)
 		return
 	}
@@ -100,16 +102,19 @@ func (d *Door) serve(r *receiver, c *call) {
 		// Whoever takes the call out of its place ends it: this receiver, or the watch that gave it up.
 		wasStuck := !r.call.CompareAndSwap(active, nil)
 		c.release()
-		if c = d.tenants.leave(t, wasStuck); c == nil {
+		next, waits := d.tenants.Leave(t, wasStuck)
+		if !waits {
 			return
 		}
+		c = next
 		// What waits was resolved in vain by now: the descriptor may be another's.
 		for tgt = c.again(); tgt == nil; tgt = c.again() {
 			c.pass()
 			c.release()
-			if c = d.tenants.leave(t, false); c == nil {
+			if next, waits = d.tenants.Leave(t, false); !waits {
 				return
 			}
+			c = next
 		}
 	}
 }
@@ -123,7 +128,7 @@ func (c *call) again() target {
 // release gives the view of the thread back.
 func (c *call) release() {
 	if c.thread != nil {
-		c.door.threads.put(c.thread)
+		c.door.threads.Put(c.thread)
 		c.thread = nil
 	}
 }
@@ -167,7 +172,7 @@ func (d *Door) giveUp(a *activeCall) {
 		n.Refused(a.call, err)
 	}
 	a.call.answer(err)
-	for _, c := range d.tenants.giveUp(a.tenant) {
+	for _, c := range d.tenants.GiveUp(a.tenant) {
 		if tgt := c.again(); tgt != nil {
 			c.refuse(tgt, heapnodes.ErrBusy)
 		} else {
@@ -201,7 +206,7 @@ func (d *Door) awaitHangUp() {
 			d.interrupt(r)
 		}
 	}
-	d.threads.close()
+	d.threads.Close()
 	sys.Close(d.listener)
 	close(d.done)
 }

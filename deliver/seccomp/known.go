@@ -52,7 +52,7 @@ type known struct {
 // recall gives the node behind the thread's descriptor fd, nil if that is not known.
 func (t *thread) recall(fd uint32) *heapnodes.Node {
 	k := t.known.Load()
-	if k == nil || k == ended || k.fd != fd || !sys.SameFile(t.tid, fd, k.own) {
+	if k == nil || k == ended || k.fd != fd || !sys.SameFile(t.TID, fd, k.own) {
 		return nil
 	}
 	return k.node
@@ -89,7 +89,7 @@ func (l learner) learn(t *thread, fd uint32, node func(sys.FileID) *heapnodes.No
 	default:
 		return
 	}
-	pid, tid := t.tgid, t.tid
+	pid, tid := t.TGID, t.TID
 	go func() {
 		defer func() { <-l }()
 		own, err := sys.CopyFD(pid, fd)

@@ -72,7 +72,7 @@ func newScene(t *testing.T) *scene {
 	t.Cleanup(func() {
 		sys.Close(s.heap)
 		sys.Close(s.other)
-		s.view.close()
+		s.view.Close()
 	})
 	return s
 }

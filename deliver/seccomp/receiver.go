@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/deliver/callers"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -35,7 +36,7 @@ type receiver struct {
 type activeCall struct {
 	call   *call
 	target target
-	tenant *tenant
+	tenant *callers.Tenant[*call]
 }
 
 // hire starts a receiver. d.mu is held.

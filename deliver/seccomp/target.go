@@ -24,7 +24,7 @@ func (c *call) resolve() target {
 		return nil
 	}
 	for {
-		t, kept, err := d.threads.take(int(c.notif.TID))
+		t, kept, err := d.threads.Take(int(c.notif.TID))
 		if err != nil {
 			return nil
 		}
@@ -35,7 +35,7 @@ func (c *call) resolve() target {
 			return tgt
 		}
 		c.thread = nil
-		t.close()
+		t.Close()
 		if !kept {
 			return nil // no such descriptor: the kernel says EBADF
 		}
@@ -48,15 +48,15 @@ func (c *call) look(t *thread) (target, error) {
 	d, n := c.door, uint32(c.notif.Args[0])
 	t.habit.uses(n)
 	if node := t.recall(n); node != nil {
-		comm, err := t.name()
+		comm, err := t.Name()
 		if err != nil {
 			return nil, err
 		}
-		c.id = heapnodes.Identity{PID: t.tgid, TID: t.tid, UID: t.uid(), Comm: comm}
+		c.id = heapnodes.Identity{PID: t.TGID, TID: t.TID, UID: t.UID(), Comm: comm}
 		return node, nil
 	}
 	fd := "fd/" + strconv.FormatUint(uint64(n), 10)
-	id, err := sys.StatAt(t.dir, fd)
+	id, err := sys.StatAt(t.Dir, fd)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (c *call) look(t *thread) (target, error) {
 	if tgt == nil || c.isPath(fd) {
 		return nil, nil //nolint:nilnil // It is a descriptor, but none of ours.
 	}
-	comm, err := t.name()
+	comm, err := t.Name()
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (c *call) look(t *thread) (target, error) {
 		t.forget(nil)
 		d.learner.learn(t, n, d.cfg.Node)
 	}
-	c.id = heapnodes.Identity{PID: t.tgid, TID: t.tid, UID: t.uid(), Comm: comm}
+	c.id = heapnodes.Identity{PID: t.TGID, TID: t.TID, UID: t.UID(), Comm: comm}
 	return tgt, nil
 }
 
@@ -98,12 +98,12 @@ func (d *Door) find(c *call, id sys.FileID) target {
 // isPath is whether the descriptor is an O_PATH one, on which no ioctl works. Its link shows no access; an open with access mode 3
 // shows none either, so then the flags tell.
 func (c *call) isPath(fd string) bool {
-	mode, err := sys.LinkMode(c.thread.dir, fd)
+	mode, err := sys.LinkMode(c.thread.Dir, fd)
 	if err != nil || mode&0o600 != 0 {
 		return false
 	}
 	var buf [512]byte
-	n, err := sys.ReadAt(c.thread.dir, "fdinfo"+fd[len("fd"):], buf[:])
+	n, err := sys.ReadAt(c.thread.Dir, "fdinfo"+fd[len("fd"):], buf[:])
 	if err != nil {
 		return false
 	}

@@ -119,7 +119,9 @@ void check_names(int heap)
 
 			/* The same string as the last bytes before a page that cannot be read. */
 			memcpy(edge - length - 1, name, length + 1);
-			if (length < DMA_BUF_NAME_LEN)
+			if (is_fuse(fd) && length + 1 < (commands[c] >> 16 & 0x3fff)) /* its size */
+				CHECK_ERRNO(ioctl(fd, commands[c], edge - length - 1), EFAULT);
+			else if (length < DMA_BUF_NAME_LEN)
 				CHECK(ioctl(fd, commands[c], edge - length - 1) == 0);
 			else
 				CHECK_ERRNO(ioctl(fd, commands[c], edge - length - 1), EINVAL);

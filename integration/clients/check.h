@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +136,17 @@ UNUSED static const char *heap_dir(void)
 	const char *dir = getenv("HEAP_DIR");
 
 	return dir && *dir ? dir : "/dev/dma_heap";
+}
+
+/*
+ * Whether a buffer is a file of FUSE. Then the kernel copies as many bytes as the command's size says before it asks anybody, also
+ * where the argument is no struct but a string.
+ */
+UNUSED static int is_fuse(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && st.f_type == 0x65735546;
 }
 
 /* Opens the node of a heap; without one there is nothing to check: status 2. */

@@ -23,14 +23,18 @@ func rareRule(row string, kind Kind, holds func(op *Op, l, r *Result) bool) excu
 const (
 	AsMemfd   = "memfd"
 	AsUdmabuf = "udmabuf"
+	AsFuse    = "fuse" // with passthrough
 )
 
-// excuses gives the list for buffers that are memfds or udmabufs. standIns: the other side's sync files are not the kernel's own.
+// excuses gives the list for buffers of one kind. standIns: the other side's sync files are not the kernel's own.
 func excuses(as string, standIns bool) []excuse {
 	list := append([]excuse(nil), nodeExcuses...)
-	if as == AsUdmabuf {
+	switch as {
+	case AsUdmabuf:
 		list = append(list, udmabufExcuses...)
-	} else {
+	case AsFuse:
+		list = append(list, fuseExcuses...)
+	default:
 		list = append(list, memfdExcuses...)
 	}
 	if standIns {

@@ -232,7 +232,7 @@ func TestTheCommandLineIsChecked(t *testing.T) {
 		want string
 	}{
 		{nil, "no COMMAND"},
-		{[]string{"--as", "file", "--", "x"}, "neither memfd nor udmabuf"},
+		{[]string{"--as", "file", "--", "x"}, "neither memfd, udmabuf nor fuse"},
 		{[]string{"--keep", "1,2", "--", "x"}, "only with --sequence"},
 		{[]string{"--sequence", "3", "--keep", "1,b", "--", "x"}, "numbers with commas"},
 	}

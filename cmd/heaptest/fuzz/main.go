@@ -66,13 +66,13 @@ func parse(args []string, w io.Writer) (*runner, error) {
 	f.IntVar(&r.maxFound, "differences", 5, "stop after so many")
 	f.BoolVar(&r.verbose, "v", false, "say how long each sequence took")
 	keep := f.String("keep", "", "of --sequence, execute these operations only (numbers with commas)")
-	as := f.String("as", AsMemfd, "what buffers are on the other side: memfd or udmabuf")
+	as := f.String("as", AsMemfd, "what buffers are on the other side: memfd, udmabuf or fuse")
 	standIns := f.Bool("stand-ins", false, "the other side's sync files are not the kernel's own")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if *as != AsMemfd && *as != AsUdmabuf {
-		return nil, fmt.Errorf("--as %s: neither memfd nor udmabuf", *as)
+	if *as != AsMemfd && *as != AsUdmabuf && *as != AsFuse {
+		return nil, fmt.Errorf("--as %s: neither memfd, udmabuf nor fuse", *as)
 	}
 	if r.pair.prefix = f.Args(); len(r.pair.prefix) == 0 {
 		return nil, errors.New("no COMMAND: give the one that shows the other heaps, behind --")

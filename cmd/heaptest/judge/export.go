@@ -10,20 +10,21 @@ type Export string
 
 // Who may answer.
 const (
-	Kernel  Export = "kernel"
-	Memfd   Export = "memfd"
-	Udmabuf Export = "udmabuf"
-	Fuse    Export = "fuse"
+	Kernel     Export = "kernel"
+	Memfd      Export = "memfd"
+	Udmabuf    Export = "udmabuf"
+	Fuse       Export = "fuse"        // with passthrough
+	FuseCached Export = "fuse-cached" // without: pages of the page cache
 )
 
 // Exports are those that may have deviations.
-var Exports = []Export{Memfd, Udmabuf, Fuse}
+var Exports = []Export{Memfd, Udmabuf, Fuse, FuseCached}
 
 // ParseExport reads a name.
 func ParseExport(name string) (Export, error) {
 	e := Export(name)
 	if e != Kernel && !slices.Contains(Exports, e) {
-		return "", fmt.Errorf("export %q: must be kernel, memfd, udmabuf or fuse", name)
+		return "", fmt.Errorf("export %q: must be kernel, memfd, udmabuf, fuse or fuse-cached", name)
 	}
 	return e, nil
 }

@@ -3,7 +3,7 @@ package judge
 import "slices"
 
 // List is the closed list of deviations. An entry belongs here only if something in the kernel keeps heapfs from doing it right.
-var List = slices.Concat(nodeList, bufferCallList, bufferFileList, syncFileList, udmabufList)
+var List = slices.Concat(nodeList, bufferCallList, bufferFileList, syncFileList, udmabufList, fuseList)
 
 // Sourced has the kernel's answers to rows that no judge can try, read from its source: lengths beyond the machine's memory, for
 // which the caller of a real system heap is killed (heaps/system_heap.c), and protected heaps (drivers/tee/tee_heap.c).

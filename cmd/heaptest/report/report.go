@@ -26,8 +26,11 @@ type Report struct {
 // Write writes the document.
 func (r *Report) Write(w io.Writer) error {
 	t, err := template.New("conformance").Funcs(template.FuncMap{
-		"export": r.export, "count": func(e judge.Export) int { return judge.Count(r.List, e) },
-		"calls": r.calls, "kernels": r.kernels, "runs": r.runs, "unlisted": r.unlisted, "rows": func() int { return len(r.Order) },
+		"export": func(e judge.Export, letter string) string { return r.export(e, "", letter) },
+		"only":   r.export,
+		"calls":  func(e judge.Export) string { return r.calls(e, "") }, "callsOnly": r.calls,
+		"count":   func(e judge.Export) int { return judge.Count(r.List, e) },
+		"kernels": r.kernels, "runs": r.runs, "unlisted": r.unlisted, "rows": func() int { return len(r.Order) },
 	}).Parse(text)
 	if err != nil {
 		return fmt.Errorf("template: %w", err)
@@ -71,11 +74,11 @@ func answer(s string) string { return "`" + strings.ReplaceAll(cell(s), "`", "'"
 // what says what a row asks.
 func (r *Report) what(id string) string { return cell(r.What[id]) }
 
-// export writes the entries of an export whose IDs begin with a letter.
-func (r *Report) export(e judge.Export, letter string) string {
+// export writes the entries of an export whose IDs begin with a letter, but for those that hold in another export, too.
+func (r *Report) export(e, but judge.Export, letter string) string {
 	t := newTable("row", "a kernel", "heapfs", "what prevents parity", "test")
 	for _, d := range r.List {
-		if !strings.HasPrefix(d.ID, letter) || !slices.Contains(d.On, e) {
+		if !strings.HasPrefix(d.ID, letter) || !slices.Contains(d.On, e) || slices.Contains(d.On, but) {
 			continue
 		}
 		t.row(d.ID, d.Kernel, d.Here, d.Why, tests(&d, e))

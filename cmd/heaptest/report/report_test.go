@@ -64,7 +64,7 @@ func TestDocumentHasTheListTheNumbersAndTheKernels(t *testing.T) {
 	doc := written(t, r)
 	assert.NotContains(t, doc, "## Not as listed")
 	for _, want := range []string{
-		"Deviations: memfd 1 rows, udmabuf 0 rows, fuse 0 rows.",
+		"Deviations: memfd 1 rows, udmabuf 0 rows, fuse 0 rows, fuse-cached 0 rows.",
 		"| B1 | no seeking | seeking | shmem's llseek | heaptest: `seek`; TestSeek |",
 		"| seek | lseek to 8 | `EINVAL` | `8` | B1 |",
 		"| row | what | 6.12.117 | 7.3.4 |",

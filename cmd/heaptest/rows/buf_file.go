@@ -79,11 +79,17 @@ func fdinfoKeys(fd int) string {
 	return strings.Join(keys, " ")
 }
 
-// link is the text of /proc/self/fd/N; numbers of inodes are taken out.
+// link is the text of /proc/self/fd/N.
 func link(fd int) string {
 	text, err := os.Readlink(sys.FDPath(fd))
 	must("readlink", err)
-	return regexp.MustCompile(`\[\d+\]`).ReplaceAllString(text, "[N]")
+	return unnumbered(text)
+}
+
+// unnumbered takes the numbers of inodes out of a path.
+func unnumbered(path string) string {
+	path = regexp.MustCompile(`\[\d+\]`).ReplaceAllString(path, "[N]")
+	return regexp.MustCompile(`:\d+$`).ReplaceAllString(path, ":N")
 }
 
 // statRows: what a buffer is as a file.
@@ -149,7 +155,7 @@ func mapName(addr uintptr) string {
 	for line := range strings.Lines(string(data)) {
 		if strings.HasPrefix(line, fmt.Sprintf("%x-", addr)) {
 			if fields := strings.Fields(line); len(fields) > 5 {
-				return strings.Join(fields[5:], " ")
+				return unnumbered(strings.Join(fields[5:], " "))
 			}
 			return "no name"
 		}

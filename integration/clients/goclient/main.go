@@ -115,7 +115,8 @@ func checkErrors(heap int) {
 	}
 	err := ioctl(heap, ioctlAlloc, nil)
 	check(errors.Is(err, syscall.EFAULT), "nil argument: %v, want EFAULT", err)
-	err = ioctl(heap, ioctlSetName, nil)
+	name := [8]byte{'n'}
+	err = ioctl(heap, ioctlSetName, unsafe.Pointer(&name))
 	check(errors.Is(err, syscall.EINVAL), "SET_NAME on a heap: %v, want EINVAL", err)
 }
 

@@ -17,6 +17,7 @@ type part struct {
 
 	// files are brought into the machine: guest path, host path. nil: none. /bin/heapfs and /clients are there anyway. It may skip.
 	files func(t *testing.T) map[string]string
+	texts map[string]string // the same of contents, executable
 	// steps run in this order. Their names get the part's before them: "PART/STEP". Each must end with status 0.
 	steps func(k vm.Kernel) []vm.Step
 	// collect are guest paths of files that steps write.
@@ -28,7 +29,7 @@ type part struct {
 }
 
 // parts is the suite, in the order in which a machine runs it. A module stays loaded once a step has asked for it.
-var parts = []part{doors, clientsPart, heapPart, conformancePart, selftestPart}
+var parts = []part{doors, clientsPart, heapPart, conformancePart, mountPart, selftestPart}
 
 // withHeaps: the kernels that can judge.
 func withHeaps(k vm.Kernel) bool { return k.Heaps }
@@ -48,6 +49,7 @@ func TestKernels(t *testing.T) {
 			cfg := vm.Config{
 				Kernel:  k.Version,
 				Files:   map[string]string{"/bin/heapfs": site.heapfs, "/clients": site.clients},
+				Texts:   map[string]string{},
 				Timeout: kernelTime,
 			}
 			var here []part
@@ -74,6 +76,7 @@ func (p part) prepare(t *testing.T, k vm.Kernel, cfg *vm.Config) bool {
 		}
 		maps.Copy(cfg.Files, files)
 	}
+	maps.Copy(cfg.Texts, p.texts)
 	for _, step := range p.steps(k) {
 		step.Name = p.name + "/" + step.Name
 		cfg.Steps = append(cfg.Steps, step)

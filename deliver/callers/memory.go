@@ -1,4 +1,4 @@
-package seccomp
+package callers
 
 import (
 	"bufio"
@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
-// readMemory and writeMemory move bytes between this process and a thread's memory, and say how many; a bad address is EFAULT.
-// Where a container's profile refuses process_vm_readv and process_vm_writev, /proc/PID/mem does the same.
-
-func (t *thread) readMemory(p []byte, addr uint64) (int, error) {
-	n, err := sys.ReadVM(t.tid, p, addr)
+// ReadMemory copies from the thread's memory and says how many bytes; a bad address is EFAULT. Where a container's profile refuses
+// process_vm_readv, /proc/PID/mem does the same. It waits as long as the page takes to arrive.
+func (t *Thread) ReadMemory(p []byte, addr uint64) (int, error) {
+	n, err := sys.ReadVM(t.TID, p, addr)
 	// A page that is mapped for writing only can be read all the same, by the processor and so by the kernel's own copy; the call
 	// above goes by what was asked of mmap.
 	short := errors.Is(err, unix.EFAULT) || err == nil && n < len(p)
@@ -27,12 +27,27 @@ func (t *thread) readMemory(p []byte, addr uint64) (int, error) {
 	return t.throughMem(p, addr, "rw", func(fd int) (int, error) { return unix.Pread(fd, p, int64(addr)) })
 }
 
-func (t *thread) writeMemory(p []byte, addr uint64) (int, error) {
-	n, err := sys.WriteVM(t.tid, p, addr)
+// WriteMemory is the same in the other direction.
+func (t *Thread) WriteMemory(p []byte, addr uint64) (int, error) {
+	n, err := sys.WriteVM(t.TID, p, addr)
 	if !refusedByProfile(err) {
 		return n, err
 	}
 	return t.throughMem(p, addr, "w", func(fd int) (int, error) { return unix.Pwrite(fd, p, int64(addr)) })
+}
+
+// Moved judges what ReadMemory or WriteMemory gave: heapnodes.ErrFault, ErrGone, ErrDenied, or nil.
+func Moved(n, want int, err error) error {
+	switch {
+	case err == nil && n == want:
+		return nil
+	case err == nil, errors.Is(err, unix.EFAULT):
+		return heapnodes.ErrFault
+	case errors.Is(err, unix.ESRCH):
+		return heapnodes.ErrGone
+	default:
+		return fmt.Errorf("%w: %v", heapnodes.ErrDenied, err)
+	}
 }
 
 func refusedByProfile(err error) bool {
@@ -41,7 +56,7 @@ func refusedByProfile(err error) bool {
 
 // throughMem opens the thread's mem file for one access. That file overrides the protection of pages, which a caller's own access
 // would not, so the mappings are asked first.
-func (t *thread) throughMem(p []byte, addr uint64, perms string, access func(fd int) (int, error)) (int, error) {
+func (t *Thread) throughMem(p []byte, addr uint64, perms string, access func(fd int) (int, error)) (int, error) {
 	if addr > 1<<62 {
 		return 0, unix.EFAULT
 	}
@@ -52,7 +67,7 @@ func (t *thread) throughMem(p []byte, addr uint64, perms string, access func(fd 
 	if !ok {
 		return 0, unix.EFAULT
 	}
-	fd, err := unix.Openat(t.dir, "mem", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(t.Dir, "mem", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -65,8 +80,8 @@ func (t *thread) throughMem(p []byte, addr uint64, perms string, access func(fd 
 }
 
 // mapped is whether all of from to to (exclusive) lies in mappings that have one of the permissions each.
-func (t *thread) mapped(from, to uint64, perms string) (bool, error) {
-	fd, err := unix.Openat(t.dir, "maps", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+func (t *Thread) mapped(from, to uint64, perms string) (bool, error) {
+	fd, err := unix.Openat(t.Dir, "maps", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false, err
 	}

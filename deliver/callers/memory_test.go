@@ -1,4 +1,4 @@
-package seccomp
+package callers
 
 import (
 	"os"
@@ -39,9 +39,9 @@ func TestCoversWantsEveryPageWithThePermission(t *testing.T) {
 
 // Where process_vm_readv is refused, the mem file must not do more than the caller itself could.
 func TestMemFileKeepsToTheCallersProtection(t *testing.T) {
-	self, err := openThread(os.Getpid())
+	self, err := OpenThread(os.Getpid())
 	require.NoError(t, err)
-	defer self.close()
+	defer self.Close()
 	pages, err := unix.Mmap(-1, 0, 8192, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, unix.Munmap(pages)) }()
@@ -72,9 +72,9 @@ func TestMemFileKeepsToTheCallersProtection(t *testing.T) {
 
 // The processor has no page that can be written and not read.
 func TestAPageForWritingOnlyIsReadAsTheKernelReadsIt(t *testing.T) {
-	self, err := openThread(os.Getpid())
+	self, err := OpenThread(os.Getpid())
 	require.NoError(t, err)
-	defer self.close()
+	defer self.Close()
 	pages, err := unix.Mmap(-1, 0, 3*4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, unix.Munmap(pages)) }()
@@ -82,10 +82,10 @@ func TestAPageForWritingOnlyIsReadAsTheKernelReadsIt(t *testing.T) {
 	addr := uint64(uintptr(unsafe.Pointer(&pages[4092])))
 	require.NoError(t, unix.Mprotect(pages[4096:8192], unix.PROT_WRITE))
 	got := make([]byte, 8)
-	n, err := self.readMemory(got, addr)
+	n, err := self.ReadMemory(got, addr)
 	require.NoError(t, err)
 	assert.Equal(t, "argument", string(got[:n]), "the second half lies on a page for writing only")
 	require.NoError(t, unix.Mprotect(pages[4096:8192], unix.PROT_NONE))
-	_, err = self.readMemory(got, addr+4)
+	_, err = self.ReadMemory(got, addr+4)
 	assert.ErrorIs(t, err, unix.EFAULT)
 }

@@ -1,0 +1,64 @@
+package judge
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/heapfs/heapfs/integration/vm"
+)
+
+// mountedScript is a command of the guest's, "mounted FLAG... -- CMD": CMD with the heaps of a `heapfs mount` at /dev/dma_heap and in
+// /sys, in a mount namespace of its own. Its status is CMD's, unless heapfs does not end well.
+const mountedScript = `#!/bin/sh
+flags=
+while [ "$1" != -- ]; do flags="$flags $1"; shift; done
+shift
+export dir=$(mktemp -d)
+mkdir $dir/heaps $dir/sys
+[ -d /dev/dma_heap ] || { mkdir /dev/dma_heap && made=yes; }
+heapfs mount --socket $dir/sock --sysfs $dir/sys $flags $dir/heaps &
+until [ -e $dir/sys/class/dma_heap ] || ! kill -0 $!; do sleep 0.1; done
+unshare -m sh -c 'mount --bind $dir/heaps /dev/dma_heap && mount --bind $dir/sys /sys && exec "$@"' sh "$@"
+status=$?
+[ -z "$made" ] || rmdir /dev/dma_heap
+kill $! && wait $! || exit 124
+exit $status
+`
+
+// mountPart: the way in of programs that heapfs did not start, with FUSE passthrough and, on a kernel that has none, without.
+var mountPart = part{
+	name: "mount",
+	on:   func(k vm.Kernel) bool { return k.Version == "6.1" || k.Version == "6.12" || k.Version == "7.3" },
+	files: func(*testing.T) map[string]string {
+		return map[string]string{"/bin/heaptest": site.heaptest}
+	},
+	texts: map[string]string{"/etc/fuzz.yaml": fuzzBoard, "/bin/mounted": mountedScript},
+	steps: func(k vm.Kernel) []vm.Step {
+		as := "fuse-cached"
+		if k.Passthrough {
+			as = "fuse"
+		}
+		steps := []vm.Step{
+			{Name: "client", Script: "mounted -- /clients/basic-static"},
+			{Name: "conformance", Script: "mounted -- heaptest --as " + as, Timeout: conformanceTime},
+		}
+		if k.Version == fuzzKernel {
+			steps = append(steps, vm.Step{
+				Name: "fuzz", Script: "heaptest fuzz --ops 2000 --quotas=false --seed 3 --as fuse -- mounted --board /etc/fuzz.yaml --", Timeout: fuzzTime,
+			})
+		}
+		return limited(steps)
+	},
+	check: func(t *testing.T, _ vm.Kernel, step vm.StepResult) {
+		switch strings.TrimPrefix(step.Name, "mount/") {
+		case "client":
+			checkClient(t, step)
+		case "conformance":
+			assert.Contains(t, step.Stdout, " 0 FAIL")
+		case "fuzz":
+			assert.Contains(t, step.Stdout, "both sides agree")
+		}
+	},
+}
