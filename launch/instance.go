@@ -47,7 +47,7 @@ func newInstance(p *plan) (*instance, error) {
 		}
 	}
 	in.heaps, err = heapnodes.New(heapnodes.Config{
-		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil,
+		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Importers: p.Importers, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil,
 		Sync: in.sync, Events: in.events,
 	})
 	if err != nil {

@@ -137,6 +137,14 @@ func (a MapArg) Put(out []byte) {
 // DecodeDetach reads the id out of HeapfsDetachSize bytes, struct heapfs_detach.
 func DecodeDetach(in []byte) (attachID uint64) { return binary.LittleEndian.Uint64(in) }
 
+// PutDetach writes struct heapfs_detach.
+func PutDetach(out []byte, attachID uint64) { binary.LittleEndian.PutUint64(out, attachID) }
+
+// Segment reads a segment out of HeapfsSegmentSize bytes.
+func Segment(in []byte) (addr, length uint64) {
+	return binary.LittleEndian.Uint64(in), binary.LittleEndian.Uint64(in[8:])
+}
+
 // PutSegment writes a segment into HeapfsSegmentSize bytes.
 func PutSegment(out []byte, addr, length uint64) {
 	binary.LittleEndian.PutUint64(out, addr)

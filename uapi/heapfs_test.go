@@ -35,6 +35,10 @@ func TestHeapfsArgumentsAreLaidOutAsInTheHeader(t *testing.T) {
 	assert.Equal(t, uint64(1<<40), DecodeDetach(b[:8]))
 	PutSegment(b[:], 1, 2)
 	assert.Equal(t, []byte{1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0}, b[:16])
+	addr, length := Segment(b[:])
+	assert.Equal(t, []uint64{1, 2}, []uint64{addr, length})
+	PutDetach(b[:], 1<<40)
+	assert.Equal(t, uint64(1<<40), DecodeDetach(b[:8]))
 }
 
 func TestDirectionsHaveNames(t *testing.T) {
