@@ -1,9 +1,11 @@
 /*
- * mockdriver DEVICE HEAP BYTES [HEAP BYTES]...: plays the driver of a device of the board. For each pair it allocates a buffer from
+ * mockdriver [--hold] DEVICE HEAP BYTES [HEAP BYTES]...: plays the driver of a device of the board. For each pair it allocates a buffer from
  * /dev/dma_heap/HEAP, attaches it to /dev/heapfs/DEVICE and prints what the device sees of it, or the error of a driver of its kind:
  *
  *	system 1048576: EFAULT
  *	linux,cma 1048576: 1 segment at 0x48000000+1048576
+ *
+ * With --hold the device keeps what it was given until the end of standard input; "heapfs buffers" shows it.
  *
  * Build: cc -o mockdriver mockdriver.c. Run: heapfs run --board imx8mq-evk -- ./mockdriver 38300000.video-codec system 1048576
  */
@@ -82,10 +84,12 @@ static void show(int device, const struct heapfs_attach *a)
 
 int main(int argc, char **argv)
 {
-	int device, i;
+	int device, i, hold = argc > 1 && strcmp(argv[1], "--hold") == 0;
 
+	argc -= hold;
+	argv += hold;
 	if (argc < 4 || argc % 2 != 0) {
-		fprintf(stderr, "usage: mockdriver DEVICE HEAP BYTES [HEAP BYTES]...\n");
+		fprintf(stderr, "usage: mockdriver [--hold] DEVICE HEAP BYTES [HEAP BYTES]...\n");
 		return 2;
 	}
 	device = open_in("/dev/heapfs", argv[1]);
@@ -104,10 +108,16 @@ int main(int argc, char **argv)
 		/* The device has the buffer: its descriptor is not needed any more. */
 		close(buffer);
 		d.attach_id = a.attach_id;
-		if (ioctl(device, HEAPFS_DETACH, &d) != 0) {
+		if (!hold && ioctl(device, HEAPFS_DETACH, &d) != 0) {
 			perror("HEAPFS_DETACH");
 			return 1;
 		}
+	}
+	if (hold) {
+		printf("held\n");
+		fflush(stdout);
+		while (getchar() != EOF)
+			;
 	}
 	return 0;
 }
