@@ -81,8 +81,28 @@ type Buffer struct {
 	Comm    string           `json:"comm"`
 	Created time.Time        `json:"created"`
 	Extents []backing.Extent `json:"extents"`
+	// Device is the device that Heap is a view of, and DMAAddr the first address
+	// of the buffer in the device's IOMMU domain, where that maps it at ALLOC.
+	Device  string `json:"device,omitempty"`
+	DMAAddr uint64 `json:"dma_addr,omitempty"`
+	// Attachments are the devices that have the buffer, oldest first.
+	Attachments []Attachment `json:"attachments,omitempty"`
 	// Phys is there only if it was asked for.
 	Phys *Phys `json:"phys,omitempty"`
+}
+
+// Attachment is a device that has a buffer.
+type Attachment struct {
+	ID     uint64 `json:"id"`
+	Device string `json:"device"`
+	// DMAAddr is the first address that the device sees, and Segments how many
+	// segments; both are 0 while nothing is mapped.
+	DMAAddr  uint64 `json:"dma_addr"`
+	Segments int    `json:"segments"`
+	// PID, UID and Comm are those of the process that attached it.
+	PID  int    `json:"pid"`
+	UID  int    `json:"uid"`
+	Comm string `json:"comm"`
 }
 
 // Phys is how a buffer lies in the memory of the machine, or why that can't be told.

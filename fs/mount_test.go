@@ -90,6 +90,12 @@ func mounted(t *testing.T, change ...func(*heapnodes.Config)) *site {
 
 func (s *site) mount(t *testing.T) {
 	t.Helper()
+	s.mountAs(t, func(fd int) (<-chan struct{}, error) { return Serve(fd, s.tree) })
+}
+
+// mountAs mounts what serve answers.
+func (s *site) mountAs(t *testing.T, serve func(fd int) (<-chan struct{}, error)) {
+	t.Helper()
 	s.dir = t.TempDir()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if os.Getenv("CI") != "true" {
@@ -107,7 +113,7 @@ func (s *site) mount(t *testing.T) {
 		sys.Close(fd)
 		require.NoError(t, err, "mount")
 	}
-	done, err := Serve(fd, s.tree)
+	done, err := serve(fd)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, unix.Unmount(s.dir, 0))

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/heapfs/heapfs/attach"
 	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/heapnodes/events"
 	"github.com/heapfs/heapfs/internal/sys"
@@ -26,6 +27,10 @@ type Buffer struct {
 	export Export
 	file   sys.FileID
 	name   atomic.Pointer[string]
+
+	importable attach.Buffer   // what a device is told of it
+	own        *attach.Mapping // for the device whose view the node is; nil if there is nothing to map
+	attached   []*Attachment   // under Heaps.mu
 }
 
 // Node is the node through which the buffer was allocated.
@@ -41,9 +46,14 @@ func (b *Buffer) Name() string {
 
 // end takes the buffer out of the account. It does nothing the second time.
 func (b *Buffer) end(reason string) {
-	if !b.node.heaps.remove(b) {
+	if !b.node.heaps.removeUnlessAttached(b) {
 		return
 	}
+	b.gone(reason)
+}
+
+// gone tells of the end of a buffer that is out of the account.
+func (b *Buffer) gone(reason string) {
 	// In this order: whoever gets the extents next has an alloc event behind this free.
 	b.emitFree(reason)
 	b.giveBack()
@@ -56,11 +66,15 @@ func (b *Buffer) emitFree(reason string) {
 }
 
 func (b *Buffer) event(kind, door string) events.Event {
-	return events.Event{
+	e := events.Event{
 		Event: kind, Door: door, Heap: b.node.Name, Buffer: b.ID,
 		PID: b.Owner.PID, TID: b.Owner.TID, UID: events.UID(b.Owner.UID), Comm: b.Owner.Comm,
 		Len: b.Len, Name: b.Name(), Extents: b.Extents,
 	}
+	if b.own != nil && kind == events.Alloc {
+		e.Device, e.DMAAddr, e.Segments = b.node.Device, b.own.Addr, b.own.Segments
+	}
+	return e
 }
 
 // Ioctl is a call on a buffer: it mirrors dma_buf_ioctl (drivers/dma-buf/dma-buf.c), which compares whole commands. ErrKernel says that

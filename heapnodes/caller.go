@@ -40,6 +40,12 @@ type Guesser interface {
 	NextFD() int
 }
 
+// Filer is a Caller that can tell which file a descriptor is.
+type Filer interface {
+	// File identifies the caller's descriptor fd. ErrBadFD if it is closed, or an O_PATH one; ErrDenied where it can't be told.
+	File(fd int32) (sys.FileID, error)
+}
+
 // Exporter makes the files by which callers hold buffers, and knows when nobody holds one any more.
 type Exporter interface {
 	// Export makes a zeroed file. Its errors are the server's own trouble, not the caller's.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"syscall"
 
+	"github.com/heapfs/heapfs/attach"
 	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/devices"
 )
@@ -17,6 +18,7 @@ var (
 	ErrBadFD       = errors.New("no such descriptor")
 	ErrNoEntry     = errors.New("no sync file")
 	ErrNoSet       = errors.New("no node for this set of devices")
+	ErrAttachments = errors.New("too many attachments of one open device file")
 	ErrInterrupted = errors.New("interrupted")
 	ErrCallerFiles = errors.New("the caller's limit of open files is reached")
 	ErrSystemFiles = errors.New("the system's limit of open files is reached")
@@ -48,6 +50,7 @@ var errnos = []struct {
 	{ErrBadFD, syscall.EBADF},
 	{ErrNoEntry, syscall.ENOENT},
 	{ErrNoSet, syscall.ENOENT},
+	{ErrAttachments, syscall.ENOMEM},
 	{ErrInterrupted, syscall.EINTR},
 	{ErrCallerFiles, syscall.EMFILE},
 	{ErrSystemFiles, syscall.ENFILE},
@@ -68,6 +71,10 @@ var errnos = []struct {
 func Errno(err error) syscall.Errno {
 	if err == nil {
 		return 0
+	}
+	// A device's refusal brings the errno of its driver class.
+	if r := (*attach.Refusal)(nil); errors.As(err, &r) {
+		return r.Errno
 	}
 	for _, row := range errnos {
 		if errors.Is(err, row.err) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/heapfs/heapfs/attach"
 	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/devices"
 	"github.com/heapfs/heapfs/devices/board"
@@ -21,6 +22,8 @@ type Config struct {
 	Pools []backing.PoolConfig
 	// Platform finds the heap of a set of devices; its heaps are named like Nodes. Empty: there are no sets.
 	Platform devices.Platform
+	// Importers are the devices that buffers can be attached to. A node that is the view of one maps its buffers for it.
+	Importers []board.Importer
 	// Faults act on the nodes that they name; one that names none is an error.
 	Faults   []Fault
 	Exporter Exporter
@@ -36,11 +39,18 @@ type Heaps struct {
 	nodes []*Node
 	pools map[string]*backing.Pool
 	sets  sets
+	// importers are where buffers go, homes where they come from, by pool.
+	importers *attach.System
+	devices   []*Device
+	homes     map[string]home
 
-	nextID atomic.Uint64
+	nextID, nextAttachment atomic.Uint64
 
 	mu      sync.Mutex // of what follows; never held across a call of an interface
 	buffers map[sys.FileID]*Buffer
+	// kept are buffers whose file nobody holds any more, but a device.
+	kept    map[*Buffer]struct{}
+	openers map[*Opener]struct{}
 	closed  bool
 	refuses bool // no ALLOCs any more
 }
@@ -63,7 +73,10 @@ type Node struct {
 
 // New makes an instance without buffers.
 func New(cfg Config) (*Heaps, error) {
-	h := &Heaps{cfg: cfg, pools: map[string]*backing.Pool{}, buffers: map[sys.FileID]*Buffer{}}
+	h := &Heaps{
+		cfg: cfg, pools: map[string]*backing.Pool{}, buffers: map[sys.FileID]*Buffer{},
+		kept: map[*Buffer]struct{}{}, openers: map[*Opener]struct{}{},
+	}
 	for _, p := range cfg.Pools {
 		pool, err := backing.NewPool(p)
 		if err != nil {
@@ -86,6 +99,9 @@ func New(cfg Config) (*Heaps, error) {
 			shared[key] = &heap{name: n.Heap, pool: pool, quota: n.Quota}
 		}
 		h.nodes = append(h.nodes, &Node{Node: n, heaps: h, heap: shared[key]})
+	}
+	if err := h.addImporters(); err != nil {
+		return nil, err
 	}
 	for _, f := range cfg.Faults {
 		if err := h.addFault(f); err != nil {
@@ -142,6 +158,9 @@ func (h *Heaps) Buffers() []*Buffer {
 	for _, b := range h.buffers {
 		all = append(all, b)
 	}
+	for b := range h.kept {
+		all = append(all, b)
+	}
 	h.mu.Unlock()
 	slices.SortFunc(all, func(a, b *Buffer) int { return int(a.ID) - int(b.ID) })
 	return all
@@ -160,6 +179,7 @@ func (h *Heaps) Close() {
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
+	h.closeOpeners()
 	for _, b := range h.Buffers() {
 		b.end("the instance ends; the memory stays valid for its holder")
 	}

@@ -64,6 +64,10 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out [
 		ID: h.nextID.Add(1), Len: size, Extents: extents, Owner: c.Identity(), Created: now(),
 		node: n,
 	}
+	if err := b.mapOwn(); err != nil {
+		b.giveBack()
+		return err
+	}
 	if b.export, err = n.export(b, req); err != nil {
 		b.giveBack()
 		return err
@@ -185,6 +189,9 @@ func (n *Node) refused(c Caller, length uint64, err error) {
 }
 
 func (b *Buffer) giveBack() {
+	if b.own != nil {
+		b.own.End()
+	}
 	if err := b.node.heap.giveBack(b.Extents, b.Len); err != nil {
 		slog.Error("extents could not be freed", "heap", b.node.Name, "buffer", b.ID, "error", err)
 	}

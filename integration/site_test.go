@@ -87,6 +87,7 @@ func programs() []string {
 	list := []string{
 		"basic", "basic-static", "basic-musl", "threads", "forks", "passfd", "maps", "timer", "otheruid",
 		"exhaust", "killed", "hang", "hold", "goclient", "pyclient.py",
+		"queue", "mockdriver", "gomockdriver",
 	}
 	if runtime.GOARCH == "amd64" {
 		list = append(list, "basic-32")

@@ -58,15 +58,21 @@ type (
 		Door     string    `json:"door"`
 		Heap     string    `json:"heap"`
 		Buffer   uint64    `json:"buffer"`
-		PID      int       `json:"pid"`
-		TID      int       `json:"tid"`
-		UID      *int      `json:"uid"`
-		Comm     string    `json:"comm"`
-		Len      uint64    `json:"len"`
-		Errno    string    `json:"errno"`
-		Reason   string    `json:"reason"`
-		Name     string    `json:"name"`
-		Extents  []extent  `json:"extents"`
+
+		Device     string `json:"device"`
+		Attachment uint64 `json:"attachment"`
+		DMAAddr    uint64 `json:"dma_addr"`
+		Segments   int    `json:"segments"`
+
+		PID     int      `json:"pid"`
+		TID     int      `json:"tid"`
+		UID     *int     `json:"uid"`
+		Comm    string   `json:"comm"`
+		Len     uint64   `json:"len"`
+		Errno   string   `json:"errno"`
+		Reason  string   `json:"reason"`
+		Name    string   `json:"name"`
+		Extents []extent `json:"extents"`
 	}
 )
 

@@ -16,6 +16,8 @@ import (
 const (
 	devDir  = "/dev"
 	heapDir = "/dev/dma_heap"
+	// deviceDir has the device files. It is none of a kernel's.
+	deviceDir = "/dev/heapfs"
 
 	// hostDev is where the private /dev keeps the host's whole one. Only ptmx needs it: opening it looks for "pts" beside the
 	// file that was opened, and a file that is bound alone has nothing beside it.
@@ -23,11 +25,11 @@ const (
 )
 
 // privateDev puts a /dev of our own over the host's that has everything of it and the empty heap directory. Where the host has a
-// heap directory, nothing is to be made: it is mounted over.
+// heap directory, nothing is to be made: it is mounted over. withDevices is whether there must be a directory for device files too.
 //
 // The directory is a tmpfs of mode 0755: with a sticky one the kernel refuses `> /dev/null` (fs.protected_regular).
-func privateDev() error {
-	if st, err := os.Stat(heapDir); err == nil && st.IsDir() {
+func privateDev(withDevices bool) error {
+	if isDir(heapDir) && (!withDevices || isDir(deviceDir)) {
 		return nil
 	}
 	host, err := sys.OpenDir(devDir)
@@ -60,10 +62,20 @@ func privateDev() error {
 			return err
 		}
 	}
-	if err := os.Mkdir(heapDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	for _, dir := range []string{heapDir, deviceDir} {
+		if dir == deviceDir && !withDevices {
+			continue
+		}
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	return nil
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
 }
 
 // copyEntry makes one entry of the host's /dev appear in ours.
@@ -71,7 +83,7 @@ func copyEntry(host int, e fs.DirEntry) error {
 	name := e.Name()
 	target := filepath.Join(devDir, name)
 	switch {
-	case target == hostDev || target == heapDir:
+	case target == hostDev || target == heapDir || target == deviceDir:
 		return nil
 	case name == "ptmx" && e.Type()&fs.ModeSymlink == 0:
 		return makePtmx(host, target)
@@ -161,8 +173,13 @@ func openFUSE() (int, error) {
 	return -1, hint(&os.PathError{Op: "open", Path: path, Err: err}, doctor.ExplainFuseDevice(err))
 }
 
-// mountHeaps mounts the file system behind fuse on the directory dir.
-func mountHeaps(fuse int, dir string, uid, gid int) error {
+// mountHeaps mounts the file system behind fuse on the directory dir of heaps.
+func mountHeaps(fuse int, dir string, uid, gid int) error { return mountFUSE(fuse, dir, uid, gid) }
+
+// mountDevices mounts the file system behind fuse on the directory of device files.
+func mountDevices(fuse, uid, gid int) error { return mountFUSE(fuse, deviceDir, uid, gid) }
+
+func mountFUSE(fuse int, dir string, uid, gid int) error {
 	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,default_permissions,allow_other", fuse, uid, gid)
 	if err := unix.Mount("heapfs", dir, heapType, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, data); err != nil {
 		return &os.PathError{Op: "mount fuse", Path: dir, Err: err}

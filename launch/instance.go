@@ -57,7 +57,8 @@ func newInstance(p *plan) (*instance, error) {
 		}
 	}
 	in.heaps, err = heapnodes.New(heapnodes.Config{
-		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil, Sync: files, Events: in.events,
+		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Importers: p.Importers, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil,
+		Sync: files, Events: in.events,
 	})
 	if err != nil {
 		return nil, err

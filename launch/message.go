@@ -29,13 +29,14 @@ type message struct {
 	// Dir is the heap directory's file (trapped).
 	Dir sys.FileID
 
-	// fd comes along with mounted and trapped; -1 for none. It belongs to the receiver.
+	// fd comes along with mounted, devices and trapped; -1 for none. It belongs to the receiver.
 	fd int
 }
 
 const (
 	// stage to server
 	msgMounted = "mounted" // fd: the FUSE descriptor
+	msgDevices = "devices" // fd: that of the device files; only if there are any
 	msgTrapped = "trapped" // fd: the listener
 	// server to stage
 	msgGo = "go"

@@ -25,6 +25,9 @@ type plan struct {
 	Pools    []backing.PoolConfig
 	Platform devices.Platform
 	Faults   []string
+	// Importers are the devices, each with a file; Binds are real nodes that stand for some of them.
+	Importers []board.Importer
+	Binds     []bind
 
 	// Args is CMD with its arguments.
 	Args []string

@@ -31,6 +31,8 @@ type RunConfig struct {
 	Export string
 	// Faults are specifications as of heapnodes.ParseFault.
 	Faults []string
+	// Binds are NODE=DEVICE: a buffer that is given to the driver of the real NODE must suit DEVICE of the board.
+	Binds []string
 	// Events is a file that gets every event as a JSON line, "" for none.
 	Events string
 	// Socket is the path of the control socket, "" for the usual place.
@@ -86,6 +88,9 @@ func newPlan(cfg RunConfig) (*plan, error) {
 	if err := p.fill(b); err != nil {
 		return nil, err
 	}
+	if p.Binds, err = parseBinds(cfg.Binds, p.Importers); err != nil {
+		return nil, err
+	}
 	if cfg.User != "" {
 		if err := p.switchUser(cfg.User); err != nil {
 			return nil, err
@@ -104,6 +109,9 @@ func (p *plan) fill(b *board.Board) (err error) {
 		return err
 	}
 	if p.Platform, err = b.Platform(); err != nil {
+		return err
+	}
+	if p.Importers, err = b.Importers(); err != nil {
 		return err
 	}
 	for _, spec := range p.Faults {

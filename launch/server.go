@@ -155,6 +155,9 @@ func (s *server) attend(stage channel) error {
 	if _, err := fs.Serve(m.fd, tree); err != nil {
 		return err
 	}
+	if err := s.serveDevices(stage, owner); err != nil {
+		return err
+	}
 	if err := stage.send(message{Kind: msgGo}, -1); err != nil {
 		return err
 	}
@@ -171,6 +174,7 @@ func (s *server) attend(stage channel) error {
 			}
 			return tree.NodeByIno(id.Ino)
 		},
+		Bound: s.in.bound,
 	})
 	go s.dismissAgent()
 	if err := stage.send(message{Kind: msgGo}, -1); err != nil {
@@ -186,6 +190,19 @@ func (s *server) attend(stage channel) error {
 	default:
 		return &Error{Code: m.Code, Err: errors.New(m.Text)}
 	}
+}
+
+// serveDevices serves the device files, if there are any.
+func (s *server) serveDevices(stage channel, owner fs.Owner) error {
+	if len(s.plan.Importers) == 0 {
+		return nil
+	}
+	m, err := s.next(stage, msgDevices)
+	if err != nil {
+		return err
+	}
+	_, err = fs.ServeDevices(m.fd, fs.NewDevices(s.in.heaps.Devices(), owner))
+	return err
 }
 
 // next receives a message with a descriptor, or why the stage could not go on.

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/heapfs/heapfs/control"
+	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/heapnodes/events"
 )
 
@@ -46,7 +47,20 @@ func (in *instance) Buffers() []control.Buffer {
 		all[i] = control.Buffer{
 			ID: b.ID, Heap: n.Name, Pool: n.Pool, Kind: string(n.Kind), Name: b.Name(), Len: b.Len,
 			PID: b.Owner.PID, TID: b.Owner.TID, UID: b.Owner.UID, Comm: b.Owner.Comm, Created: b.Created, Extents: b.Extents,
+			Device: n.Device, Attachments: attachments(b),
 		}
+		all[i].DMAAddr, _ = b.DMA()
+	}
+	return all
+}
+
+func attachments(b *heapnodes.Buffer) []control.Attachment {
+	var all []control.Attachment
+	for _, a := range b.Attachments() {
+		addr, segments := a.DMA()
+		all = append(all, control.Attachment{
+			ID: a.ID, Device: a.Device.Name, DMAAddr: addr, Segments: segments, PID: a.Owner.PID, UID: a.Owner.UID, Comm: a.Owner.Comm,
+		})
 	}
 	return all
 }

@@ -34,7 +34,7 @@ func stageMain(p *plan) {
 }
 
 func become(p *plan, server channel) error {
-	listener, err := trap(p.UserNamespace)
+	listener, err := trap(p.UserNamespace, len(p.Binds) > 0)
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,9 @@ func become(p *plan, server channel) error {
 		return err
 	}
 	sys.Close(fuse)
+	if err := deviceFiles(p, server); err != nil {
+		return err
+	}
 	if _, err := server.expect(msgGo); err != nil {
 		return fmt.Errorf("wait for the server: %w", err)
 	}
@@ -86,7 +89,7 @@ func mountAll(p *plan, fuse int) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return &os.PathError{Op: "mount --make-rslave", Path: "/", Err: err}
 	}
-	if err := privateDev(); err != nil {
+	if err := privateDev(len(p.Importers) > 0); err != nil {
 		return fmt.Errorf("private /dev: %w", err)
 	}
 	if err := privateSys(sysDir, p.Nodes); err != nil {
@@ -95,14 +98,34 @@ func mountAll(p *plan, fuse int) error {
 	return mountHeaps(fuse, heapDir, p.UID, p.GID)
 }
 
+// deviceFiles mounts the device files, if the board has devices.
+func deviceFiles(p *plan, server channel) error {
+	if len(p.Importers) == 0 {
+		return nil
+	}
+	fuse, err := openFUSE()
+	if err != nil {
+		return err
+	}
+	defer sys.Close(fuse)
+	if err := mountDevices(fuse, p.UID, p.GID); err != nil {
+		return hint(err, doctor.ExplainUserNamespace(err))
+	}
+	return server.send(message{Kind: msgDevices}, fuse)
+}
+
 // trap installs the filter on this thread. It comes first: what makes it fail is nothing that the mounts would tell better.
-func trap(noNewPrivs bool) (int, error) {
+func trap(noNewPrivs, imports bool) (int, error) {
 	if noNewPrivs {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return -1, os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", err)
 		}
 	}
-	filter, err := seccomp.Filter()
+	build := seccomp.Filter
+	if imports {
+		build = seccomp.ImportFilter
+	}
+	filter, err := build()
 	if err != nil {
 		return -1, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -23,7 +24,8 @@ func newBuffersCommand() *cobra.Command {
 		Short: "List the live buffers of a running instance",
 		Long: `buffers prints one line for each buffer that something still has open or mapped:
 its id, heap and pool, its size, the process that asked for it (command[pid]; it may have
-ended since), its physical extents as address+length, and the name given to it.
+ended since), its physical extents as address+length, and the name given to it. Where a device
+has a buffer, DEVICES says which (device:attachment@address, as the device sees it).
 
 With --phys it also says how the buffer really lies in the memory of this machine: the number
 of contiguous runs, and the length of the longest. That takes the udmabuf export, where bytes
@@ -77,6 +79,10 @@ func writeBuffers(w io.Writer, bufs []control.Buffer, allExtents, phys bool) err
 	if phys {
 		head = "RUNS\tLONGEST\tNAME"
 	}
+	attached := slices.ContainsFunc(bufs, func(b control.Buffer) bool { return len(b.Attachments) > 0 })
+	if attached {
+		head = "DEVICES\t" + head
+	}
 	fmt.Fprintln(t, "ID\tHEAP\tPOOL\tSIZE\tOWNER\tEXTENTS\t"+head)
 	for _, b := range bufs {
 		limit := shownExtents
@@ -85,6 +91,9 @@ func writeBuffers(w io.Writer, bufs []control.Buffer, allExtents, phys bool) err
 		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s[%d]\t%s\t", b.ID, printable(b.Heap), printable(b.Pool), roundSize(b.Len), printable(b.Comm),
 			b.PID, formatExtents(b.Extents, limit))
+		if attached {
+			fmt.Fprint(t, formatAttachments(b.Attachments)+"\t")
+		}
 		switch {
 		case phys && b.Phys != nil && b.Phys.Error == "":
 			fmt.Fprintf(t, "%d\t%s\t", b.Phys.Runs, exactSize(b.Phys.Longest))
@@ -94,6 +103,21 @@ func writeBuffers(w io.Writer, bufs []control.Buffer, allExtents, phys bool) err
 		fmt.Fprintln(t, printable(b.Name))
 	}
 	return t.Flush()
+}
+
+// formatAttachments writes attachments as device:id@address, or "-".
+func formatAttachments(all []control.Attachment) string {
+	if len(all) == 0 {
+		return "-"
+	}
+	words := make([]string, len(all))
+	for i, a := range all {
+		words[i] = fmt.Sprintf("%s:%d", printable(a.Device), a.ID)
+		if a.Segments > 0 {
+			words[i] += fmt.Sprintf("@%#x", a.DMAAddr)
+		}
+	}
+	return strings.Join(words, ",")
 }
 
 // formatExtents writes extents as address+length, at most limit of them and

@@ -22,6 +22,7 @@ Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could n
 127 when it is not found.`,
 		Example: `  heapfs run -- ls /dev/dma_heap
   heapfs run --board imx8mq-evk --events events.jsonl -- ./decoder video.mp4
+  heapfs run --board imx8mq-evk --bind /dev/video0=38300000.video-codec -- v4l2-ctl -d /dev/video0 ...
   heapfs run --fault system:alloc=ENOMEM@3 -- ./decoder video.mp4`,
 		DisableFlagsInUseLine: true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -54,6 +55,7 @@ Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could n
 	flags.StringVar(&cfg.Board, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
 	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto, memfd or udmabuf")
 	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, may be repeated; `SPEC` is HEAP:alloc=ERRNO[@N|@every=N], HEAP:delay=DURATION, HEAP:fragment=SEED")
+	flags.StringArrayVar(&cfg.Binds, "bind", nil, "`NODE=DEVICE`: a buffer that CMD gives to the driver of the real NODE must suit DEVICE of the board; may be repeated")
 	flags.StringVar(&cfg.Events, "events", "", "write every event to `file`, one JSON object a line; what it held before is lost")
 	flags.StringVar(&cfg.Socket, "socket", "", "`path` of the control socket, instead of the usual place")
 	flags.StringVar(&cfg.User, "user", "", "run CMD as this `user` (name or number); only for root")

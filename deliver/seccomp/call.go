@@ -34,6 +34,7 @@ type call struct {
 var (
 	_ heapnodes.Caller  = (*call)(nil)
 	_ heapnodes.Guesser = (*call)(nil)
+	_ heapnodes.Filer   = (*call)(nil)
 )
 
 func (c *call) Door() string                 { return doorName }

@@ -29,6 +29,8 @@ type Config struct {
 	Heaps *heapnodes.Heaps
 	// Node finds the heap node of a file, or nil.
 	Node func(sys.FileID) *heapnodes.Node
+	// Bound finds what a character device of this number stands for, or nil. A door with an ImportFilter has it.
+	Bound func(rdev uint64) *heapnodes.Binding
 }
 
 // Door answers one listener.
@@ -135,6 +137,9 @@ func (c *call) release() {
 
 // refuse answers without touching the caller's memory.
 func (c *call) refuse(tgt target, err error) {
+	if _, ok := tgt.(*heapnodes.Binding); ok {
+		err = heapnodes.ErrKernel // the real driver is not to suffer from it
+	}
 	if n, ok := tgt.(*heapnodes.Node); ok {
 		n.Refused(c, err)
 	}
@@ -168,6 +173,9 @@ func (d *Door) watch() {
 
 func (d *Door) giveUp(a *activeCall) {
 	err := fmt.Errorf("%w (%v)", heapnodes.ErrSlow, patience)
+	if _, ok := a.target.(*heapnodes.Binding); ok {
+		err = heapnodes.ErrKernel
+	}
 	if n, ok := a.target.(*heapnodes.Node); ok {
 		n.Refused(a.call, err)
 	}

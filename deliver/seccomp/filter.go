@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -33,15 +34,31 @@ var trapped = []commands{
 	{uapi.SyncIoctlMerge.TypeNR(), uapi.SyncIoctlSetDeadline.TypeNR()}, // MERGE, FILE_INFO, SET_DEADLINE
 }
 
+// imports are the commands that give a buffer to a driver, which a door with Bound wants to see.
+var imports = []commands{
+	{uapi.DRMPrimeFDToHandle.TypeNR(), uapi.DRMPrimeFDToHandle.TypeNR()},
+	{uapi.VIDIOCQBuf.TypeNR(), uapi.VIDIOCQBuf.TypeNR()},
+}
+
 // Filter is the program for this machine's architecture, with its 32-bit callers. Everything but our commands is allowed; the
 // kernel sees that without running the program for any system call of the machine's own ABI but ioctl. The command is compared by
 // its low half only: musl passes it sign-extended, and the kernel ignores the upper half.
-func Filter() ([]bpf.RawInstruction, error) { return assemble(abis) }
+func Filter() ([]bpf.RawInstruction, error) { return assemble(abis, trapped) }
+
+// ImportFilter is Filter that traps the commands too by which drivers are given buffers.
+func ImportFilter() ([]bpf.RawInstruction, error) { return assemble(abis, withImports()) }
+
+// withImports is trapped and imports, from the highest command down.
+func withImports() []commands {
+	all := slices.Concat(trapped, imports)
+	slices.SortFunc(all, func(a, b commands) int { return int(b.first) - int(a.first) })
+	return all
+}
 
 // assemble orders the questions so that an ioctl of the machine's own ABI that is none of ours, which is what a program makes most,
 // leaves after five instructions: the number of the call, then one look at the command. What the number means depends on the
 // architecture, but that is asked only about a command that looks like ours.
-func assemble(abis []abi) ([]bpf.RawInstruction, error) {
+func assemble(abis []abi, trapped []commands) ([]bpf.RawInstruction, error) {
 	const (
 		command = "command"
 		ours    = "ours"
@@ -55,7 +72,7 @@ func assemble(abis []abi) ([]bpf.RawInstruction, error) {
 
 	p.label(command)
 	p.add(bpf.LoadAbsolute{Off: dataCmd, Size: 4})
-	p.jump(bpf.JumpBitsSet, foreignBits(), allow, "")
+	p.jump(bpf.JumpBitsSet, foreignBits(trapped), allow, "")
 	p.add(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xffff})
 	// Two comparisons a run; above a run is none of ours, as those above were seen to.
 	for _, run := range trapped {
@@ -90,8 +107,8 @@ func (p *program) callIsOneOf(abis []abi, yes string) {
 	p.add(bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
 }
 
-// foreignBits are the bits of a command's type and number that none of ours has.
-func foreignBits() uint32 {
+// foreignBits are the bits of a command's type and number that none of the trapped ones has.
+func foreignBits(trapped []commands) uint32 {
 	var used uint16
 	for _, run := range trapped {
 		for cmd := run.first; cmd <= run.last; cmd++ {

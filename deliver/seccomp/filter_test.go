@@ -22,7 +22,7 @@ var both = []abi{
 }
 
 var machine = sync.OnceValues(func() (*bpf.VM, error) {
-	raw, err := assemble(both)
+	raw, err := assemble(both, trapped)
 	if err != nil {
 		return nil, err
 	}
@@ -103,4 +103,34 @@ func TestFilterOfThisMachineAssembles(t *testing.T) {
 	prog, err := Filter()
 	require.NoError(t, err)
 	assert.Less(t, len(prog), 64)
+}
+
+func TestImportsAreTrappedOnlyIfAskedFor(t *testing.T) {
+	raw, err := assemble(both, withImports())
+	require.NoError(t, err)
+	prog, ok := bpf.Disassemble(raw)
+	require.True(t, ok)
+	vm, err := bpf.NewVM(prog)
+	require.NoError(t, err)
+	plain, err := Filter()
+	require.NoError(t, err)
+	more, err := ImportFilter()
+	require.NoError(t, err)
+	assert.Less(t, len(plain), len(more))
+	for cmd := range uint32(1 << 16) {
+		want := judge(t, unix.AUDIT_ARCH_X86_64, 16, uint64(cmd))
+		if cmd == 0x560F || cmd == 0x642E {
+			assert.Equal(t, uint32(unix.SECCOMP_RET_ALLOW), want)
+			want = unix.SECCOMP_RET_USER_NOTIF
+		}
+		data := make([]byte, 64)
+		binary.BigEndian.PutUint32(data[dataNR:], 16)
+		binary.BigEndian.PutUint32(data[dataArch:], unix.AUDIT_ARCH_X86_64)
+		binary.BigEndian.PutUint32(data[dataCmd:], 0xC0580000|cmd)
+		got, err := vm.Run(data)
+		require.NoError(t, err)
+		if uint32(got) != want {
+			assert.Equal(t, want, uint32(got), "command %#x", cmd)
+		}
+	}
 }

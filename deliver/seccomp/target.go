@@ -3,6 +3,7 @@ package seccomp
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/heapfs/heapfs/heapnodes"
@@ -46,6 +47,9 @@ func (c *call) resolve() target {
 // there is no such descriptor.
 func (c *call) look(t *thread) (target, error) {
 	d, n := c.door, uint32(c.notif.Args[0])
+	if d.cfg.Bound != nil && heapnodes.Imports(c.cmd()) {
+		return c.lookBound(t, n)
+	}
 	t.habit.uses(n)
 	if node := t.recall(n); node != nil {
 		comm, err := t.Name()
@@ -75,6 +79,37 @@ func (c *call) look(t *thread) (target, error) {
 	}
 	c.id = heapnodes.Identity{PID: t.TGID, TID: t.TID, UID: t.UID(), Comm: comm}
 	return tgt, nil
+}
+
+// lookBound finds what the real device behind a call's descriptor stands for. No node and no buffer of ours has such a command.
+func (c *call) lookBound(t *thread, n uint32) (target, error) {
+	rdev, char, err := sys.DeviceAt(t.dir, "fd/"+strconv.FormatUint(uint64(n), 10))
+	if err != nil {
+		return nil, err
+	}
+	if !char {
+		return nil, nil //nolint:nilnil // It is a descriptor, but no driver's.
+	}
+	b := c.door.cfg.Bound(rdev)
+	if b == nil {
+		return nil, nil //nolint:nilnil // It is a driver's, but not bound.
+	}
+	comm, err := t.name()
+	if err != nil {
+		return nil, err
+	}
+	c.id = heapnodes.Identity{PID: t.tgid, TID: t.tid, UID: t.uid(), Comm: comm}
+	return b, nil
+}
+
+// File identifies a descriptor of the caller's. What it says is sure to be the caller's only after a Check.
+func (c *call) File(fd int32) (sys.FileID, error) {
+	name := "fd/" + strconv.Itoa(int(fd))
+	id, err := sys.StatAt(c.thread.dir, name)
+	if err != nil || c.isPath(name) {
+		return id, fmt.Errorf("%w %d", heapnodes.ErrBadFD, fd)
+	}
+	return id, nil
 }
 
 func (d *Door) find(c *call, id sys.FileID) target {

@@ -38,6 +38,9 @@ func (c *checker) devices(b *Board) {
 		if d.Heap != "" && !heaps[d.Heap] {
 			c.fail(p+".heap", "no heap or alias is named %s", quote(d.Heap))
 		}
+		if d.DriverClass != "" {
+			known(c, p+".driverClass", d.DriverClass, devices.DriverClasses())
+		}
 		if d.Constraints != nil {
 			c.constraints(p+".constraints", d.Constraints)
 		}

@@ -95,6 +95,7 @@ func (d *decoder) device(n ast.Node, path string, v *Device) {
 			d.constraints(n, path, v.Constraints)
 		}},
 		field{"heap", false, d.str(&v.Heap)},
+		field{"driverClass", false, enum(d, &v.DriverClass, devices.DriverClasses())},
 	)
 }
 

@@ -26,7 +26,7 @@ var kindRank = []Kind{KindScatter, KindContiguous, KindCoherent, KindProtected}
 // over it. The error is an ErrorList.
 //
 // A device's heap is the one of its node, see Nodes. A device without an IOMMU needs contiguous memory, unless it takes several
-// segments or is given a scatter heap: then it has an MMU of its own. An IOMMU's granule is its devices'.
+// segments, is given a scatter heap (then it has an MMU of its own), or has a driver that takes lists. An IOMMU's granule is its devices'.
 func (b *Board) Platform() (devices.Platform, error) {
 	nodes, err := b.Nodes()
 	if err != nil {
@@ -79,6 +79,7 @@ func (b *Board) effective(d *Device, granules map[string]devices.Bytes) devices.
 		if c.IOMMUGranule == 0 {
 			c.IOMMUGranule = granules[d.IOMMU]
 		}
+	case d.DriverClass.TakesLists():
 	case c.MaxSegments > 1 || d.Heap != "" && b.kindOf(b.heapNamed(d.Heap)) == KindScatter:
 	default:
 		c.Contiguous = true

@@ -224,6 +224,9 @@ type Device struct {
 	// Heap is the heap (name or alias) of the device's node, when the rule of
 	// Nodes would choose another.
 	Heap string `yaml:"heap,omitempty" json:"heap,omitempty"`
+	// DriverClass says how the device's driver answers when a buffer does not
+	// suit it; empty is devices.DefaultDriverClass.
+	DriverClass devices.DriverClass `yaml:"driverClass,omitempty" json:"driverClass,omitempty"`
 }
 
 // SysfsPath gives Sysfs, or its default.

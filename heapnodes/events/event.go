@@ -23,9 +23,17 @@ const (
 	// LookupFailed is a look-up of a set of devices ("a+b") for which there is
 	// no node. Heap is the name that was looked up, and Reason says why.
 	LookupFailed = "lookup_failed"
-	// Free is the end of a buffer: nothing has it open or mapped any more and
-	// its extents are back in the pool.
+	// Free is the end of a buffer: nothing has it open, mapped or attached any
+	// more and its extents are back in the pool.
 	Free = "free"
+	// Attach is a buffer that was attached to a device. It is emitted before
+	// the caller sees the attachment.
+	Attach = "attach"
+	// Detach is the end of an attachment.
+	Detach = "detach"
+	// AttachFailed is a buffer that a device did not take: through its device
+	// file, or through a real node that is bound to it. Reason says why.
+	AttachFailed = "attach_failed"
 	// SetName is a DMA_BUF_SET_NAME that was accepted.
 	SetName = "set_name"
 	// Warning is something that the user should know and that no caller is
@@ -62,6 +70,16 @@ type Event struct {
 	Door string `json:"door,omitempty"`
 	// Heap is the name of the node that was asked.
 	Heap string `json:"heap,omitempty"`
+	// Device is the name of the device that was given the buffer, or that the
+	// node's buffers are mapped for.
+	Device string `json:"device,omitempty"`
+	// Attachment is the id of the attachment. Ids start at 1 and are not
+	// reused.
+	Attachment uint64 `json:"attachment,omitempty"`
+	// DMAAddr is the first address of the buffer as Device sees it, in bytes,
+	// and Segments how many segments it sees; 0 when nothing is mapped.
+	DMAAddr  uint64 `json:"dma_addr,omitempty"`
+	Segments int    `json:"segments,omitempty"`
 	// Buffer is the id of the buffer. Ids start at 1 and are not reused.
 	Buffer uint64 `json:"buffer,omitempty"`
 	// PID is the caller's process (thread group) id as the server sees it, 0

@@ -57,6 +57,10 @@ func TestSchemaRefuses(t *testing.T) {
 		"look-up of a length":    `{` + head + `,"event":"lookup_failed","heap":"a+b","errno":"ENOENT","reason":"r","len":1}`,
 		"errno as a number":      `{` + head + `,"event":"alloc_failed","heap":"system","errno":"12"}`,
 		"free of nothing":        `{` + head + `,"event":"free","heap":"system","len":4096}`,
+		"attach of nothing":      `{` + head + `,"event":"attach","device":"vpu","attachment":1}`,
+		"attach to nothing":      `{` + head + `,"event":"attach","heap":"h","attachment":1,"buffer":1,"len":1}`,
+		"refusal without reason": `{` + head + `,"event":"attach_failed","device":"vpu","errno":"EFAULT"}`,
+		"refusal that attached":  `{` + head + `,"event":"attach_failed","device":"vpu","errno":"EFAULT","reason":"r","attachment":1}`,
 		"name for nothing":       `{` + head + `,"event":"set_name","name":"x"}`,
 		"warning without reason": `{` + head + `,"event":"warning"}`,
 		"lost without number":    `{` + head + `,"event":"lost","reason":"many events"}`,
@@ -82,6 +86,17 @@ func TestEveryKindValidates(t *testing.T) {
 		}),
 		with(func(e *Event) { e.Event, e.Buffer, e.Name = SetName, 1, everyByte() }),
 		with(func(e *Event) { e.Event, e.Buffer = SetName, 1 }), // the empty name is a name
+		with(func(e *Event) {
+			e.Event, e.Device, e.Attachment, e.DMAAddr, e.Segments, e.Buffer, e.Len = Attach, "vpu", 1, 4096, 1, 1, 4096
+		}),
+		with(func(e *Event) { e.Event, e.Device, e.Attachment, e.Buffer, e.Len = Attach, "vpu", 2, 1, 4096 }),
+		with(func(e *Event) {
+			e.Event, e.Device, e.Attachment, e.Buffer, e.Len, e.Reason = Detach, "vpu", 1, 1, 4096, "closed"
+		}),
+		with(func(e *Event) {
+			e.Event, e.Device, e.Buffer, e.Len, e.Errno, e.Reason = AttachFailed, "vpu", 1, 4096, "EFAULT", "scattered"
+		}),
+		{Event: AttachFailed, Device: "vpu", Errno: "EBADF", Reason: "no such descriptor 7"},
 		{Event: Warning, Reason: "w"},
 		{Event: Free, Heap: "system", Buffer: 1, Len: 4096, Extents: ext},
 		{Event: Free, Heap: "system", Buffer: 2, Len: 4096},

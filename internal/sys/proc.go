@@ -22,6 +22,16 @@ func StatAt(dirfd int, name string) (FileID, error) {
 	return FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}, nil
 }
 
+// DeviceAt gives the device number of the file at name relative to dirfd, links followed as by StatAt, and whether it is a character
+// device. Device numbers are of this kernel, so that nobody has to be asked.
+func DeviceAt(dirfd int, name string) (rdev uint64, char bool, err error) {
+	var st unix.Statx_t
+	if err := unix.Statx(dirfd, name, statxFlags, unix.STATX_TYPE, &st); err != nil {
+		return 0, false, err
+	}
+	return unix.Mkdev(st.Rdev_major, st.Rdev_minor), st.Mode&unix.S_IFMT == unix.S_IFCHR, nil
+}
+
 // Stat identifies the file of descriptor fd, and says whether that is an O_PATH one.
 func Stat(fd int) (id FileID, path bool, err error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
