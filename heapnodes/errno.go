@@ -18,7 +18,7 @@ var (
 	ErrBadFD       = errors.New("no such descriptor")
 	ErrNoEntry     = errors.New("no sync file")
 	ErrNoSet       = errors.New("no node for this set of devices")
-	ErrAttachments = errors.New("too many attachments of one open device file")
+	ErrAttachments = errors.New("too many attachments")
 	ErrInterrupted = errors.New("interrupted")
 	ErrCallerFiles = errors.New("the caller's limit of open files is reached")
 	ErrSystemFiles = errors.New("the system's limit of open files is reached")

@@ -151,6 +151,8 @@ func (o *Opener) take(c Caller, a *Attachment, req uapi.AttachArg) error {
 		err = ErrGone
 	case len(o.attached) >= maxAttachments:
 		err = fmt.Errorf("%w: %d", ErrAttachments, maxAttachments)
+	case o.dev.heaps.nextAttachment.Load() >= uapi.HeapfsMaxAttachID:
+		err = fmt.Errorf("%w: the ids are used up", ErrAttachments)
 	default:
 		a.ID = o.dev.heaps.nextAttachment.Add(1)
 		o.attached[a.ID] = a

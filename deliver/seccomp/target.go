@@ -83,7 +83,7 @@ func (c *call) look(t *thread) (target, error) {
 
 // lookBound finds what the real device behind a call's descriptor stands for. No node and no buffer of ours has such a command.
 func (c *call) lookBound(t *thread, n uint32) (target, error) {
-	rdev, char, err := sys.DeviceAt(t.dir, "fd/"+strconv.FormatUint(uint64(n), 10))
+	rdev, char, err := sys.DeviceAt(t.Dir, "fd/"+strconv.FormatUint(uint64(n), 10))
 	if err != nil {
 		return nil, err
 	}
@@ -94,18 +94,18 @@ func (c *call) lookBound(t *thread, n uint32) (target, error) {
 	if b == nil {
 		return nil, nil //nolint:nilnil // It is a driver's, but not bound.
 	}
-	comm, err := t.name()
+	comm, err := t.Name()
 	if err != nil {
 		return nil, err
 	}
-	c.id = heapnodes.Identity{PID: t.tgid, TID: t.tid, UID: t.uid(), Comm: comm}
+	c.id = heapnodes.Identity{PID: t.TGID, TID: t.TID, UID: t.UID(), Comm: comm}
 	return b, nil
 }
 
 // File identifies a descriptor of the caller's. What it says is sure to be the caller's only after a Check.
 func (c *call) File(fd int32) (sys.FileID, error) {
 	name := "fd/" + strconv.Itoa(int(fd))
-	id, err := sys.StatAt(c.thread.dir, name)
+	id, err := sys.StatAt(c.thread.Dir, name)
 	if err != nil || c.isPath(name) {
 		return id, fmt.Errorf("%w %d", heapnodes.ErrBadFD, fd)
 	}
