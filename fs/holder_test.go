@@ -2,6 +2,7 @@ package fs
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -163,10 +164,11 @@ func holderMain() int {
 
 func holderDo(c holderCall, rights []byte, mappings map[int][]byte) (a holderAnswer) {
 	errnoOf := func(err error) unix.Errno {
-		if errno, ok := err.(unix.Errno); ok || err == nil {
-			return errno
+		var errno unix.Errno
+		if err != nil && !errors.As(err, &errno) {
+			return unix.EFAULT
 		}
-		return unix.EFAULT // of ReadVM and WriteVM
+		return errno
 	}
 	switch c.Op {
 	case "keep":

@@ -5,7 +5,8 @@
 // The programs are in integration/clients; they know a directory of heap
 // nodes and nothing of heapfs, and each runs without heapfs first, where it
 // must fail. selftest.sh makes the kernel's own test of heaps from Debian's
-// kernel sources.
+// kernel sources. rootfs has the recipe of a root file system with media
+// programs, and record.sh, which tells what they do on a kernel's own heap.
 //
 // Most tests run in two legs, as root and as an ordinary user. Root's test
 // run makes that user itself: uid 1001 in a private mount namespace in which

@@ -15,6 +15,7 @@ packages=(
 	mount util-linux    # unshare and setpriv, for make demo as root
 	gdb strace          # tracers, for the callers that have one already
 	runc lxc            # containers, for programs in them
+	mmdebstrap debian-archive-keyring # the root file system of the media programs
 	shellcheck          # make lint
 )
 vm_tools=()
@@ -183,7 +184,14 @@ fetch_selftests() {
 	rm -f "$out"
 }
 
+# fetch_media has the root file system of the media programs made here, for the same reason.
+fetch_media() {
+	[ "$(id -u)" -eq 0 ] || return 0 # its tests are root's
+	retry "$repo/integration/rootfs/make.sh" >/dev/null || say "the media programs could not be had: their tests will say so"
+}
+
 install_packages
 ensure_go
 fetch_modules
 [ ! -x "$repo/integration/selftest.sh" ] || fetch_selftests
+[ ! -x "$repo/integration/rootfs/make.sh" ] || fetch_media

@@ -40,6 +40,11 @@ type client struct {
 	stderr strings.Builder
 }
 
+// serve runs a client that answers, with more in its environment.
+func (s *site) serve(name string, env ...string) (*client, error) {
+	return start(name, append(append([]string{"env"}, env...), s.client, "serve")...)
+}
+
 // start runs a client. Its stderr is kept, for the error that a broken answer becomes.
 func start(name string, argv ...string) (*client, error) {
 	c := &client{name: name, cmd: exec.Command(argv[0], argv[1:]...)}

@@ -2,8 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
+	"time"
 )
 
 const (
@@ -11,12 +16,15 @@ const (
 	ioctlSamples  = 60 // of 1,000 calls each
 	mapSamples    = 16 // passes over 8 MiB
 	launchSamples = 3
+	traceSamples  = 500
+	liveBuffers   = 1000
 
 	mapBytes = 8 << 20
 	micro    = 1e3 // nanoseconds
 
 	allocTarget = 2.5  // times the floor, at most
 	ioctlTarget = 0.1  // µs more than the floor, at most
+	traceTarget = 2    // times the floor, at most
 	mapTarget   = 0.95 // of the floor, at least
 )
 
@@ -84,6 +92,87 @@ func calls(s *site, rounds int) (figures []figure, err error) {
 		})
 	}
 	return figures, nil
+}
+
+// traces measures what a program gets from a mounted heap directory, beside the stops and calls that this takes. Root's affair.
+func traces(s *site, rounds int) (figures []figure, err error) {
+	if os.Geteuid() != 0 || runtime.GOARCH != "amd64" {
+		return nil, nil
+	}
+	dir := filepath.Join(s.dir, "heaps")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	end, err := mounted(s.heapfs, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+
+	caller, err := s.serve("through mount", "HEAP_DIR="+dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, caller.stop()) }()
+	tracer, err := s.serve("tracing")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, tracer.stop()) }()
+	r := records{}
+	for _, with := range []string{"", " beside others"} {
+		if with != "" {
+			holder, err := s.serve("that holds buffers", "HEAP_DIR="+dir)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { err = errors.Join(err, holder.stop()) }()
+			if _, err := holder.ask("keep", liveBuffers); err != nil {
+				return nil, err
+			}
+		}
+		for range rounds {
+			for _, c := range []*client{caller, tracer} {
+				what := map[*client]string{caller: "alloc", tracer: "stops"}[c]
+				a, err := c.ask(what, traceSamples)
+				if err != nil {
+					return nil, err
+				}
+				r.add(what+with, a[what])
+			}
+		}
+	}
+	for _, row := range []struct{ name, with string }{
+		{"mount: ALLOC + close of 1 MiB", ""},
+		{fmt.Sprintf("  with %d live buffers", liveBuffers), " beside others"},
+	} {
+		figures = append(figures, figure{
+			Name: row.name, Unit: "µs", Value: r.of("alloc"+row.with, micro), Floor: r.of("stops"+row.with, micro),
+			FloorIs: "9 ptrace stops and 4 injected calls of a child", Target: atMost(times, traceTarget),
+		})
+	}
+	return figures, nil
+}
+
+// mounted starts `heapfs mount` and waits until dir is served. end unmounts it.
+func mounted(heapfs, dir string) (end func() error, err error) {
+	cmd := exec.Command(heapfs, "mount", "--grace", "0s", dir)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	end = func() error {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			return err
+		}
+		return cmd.Wait()
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "system")); err == nil {
+			return end, nil
+		}
+	}
+	return nil, errors.Join(fmt.Errorf("heapfs mount %s is not usable", dir), end())
 }
 
 // launches measures `run -- true`, as who runs bench and, for root, as an ordinary user too.

@@ -32,15 +32,19 @@ var fuseList = []Deviation{
 	},
 	{
 		ID:     "F2",
-		Kernel: "`read` and `write` of 0 bytes are EINVAL, `pread` and `pwrite` ESPIPE",
-		Here:   "`read` and `write` of 0 bytes are 0; `pread` and `pwrite` are EINVAL as `read` and `write` are",
-		Why:    "FUSE asks nobody about 0 bytes, and does not tell whether an offset is the file's position",
-		On:     []Export{Fuse},
+		Kernel: "`read` and `write` of 0 bytes, `sendfile` and `splice` are EINVAL, `pread` and `pwrite` ESPIPE",
+		Here: "`read` and `write` of 0 bytes are 0; `pread` and `pwrite` are EINVAL as `read` and `write` are; on Linux 7.3 `sendfile` and " +
+			"`splice` are EIO",
+		Why: "FUSE asks nobody about 0 bytes, and does not tell whether an offset is the file's position; a splice reads by way of the " +
+			"page cache, which keeps no errno of a page (`fs/iomap/buffered-io.c`)",
+		On: []Export{Fuse},
 		Rows: slices.Concat(
 			differ("0",
 				"buf-read-0-rdonly", "buf-write-0-wronly", "buf-read-0-rdwr", "buf-write-0-rdwr"),
 			differ("EINVAL",
 				"buf-pread", "buf-pwrite", "buf-pread-beyond", "buf-pwrite-beyond", "buf-preadv", "buf-pwritev"),
+			from(Version{7, 3}, differ("EIO",
+				"buf-sendfile-from", "buf-splice-from")),
 		),
 	},
 	{

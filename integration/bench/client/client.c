@@ -5,6 +5,8 @@
  *   client notify          the same, with a seccomp filter of its own that traps ALLOC and a second process that answers 0
  *   client launch N CMD…   N times `true` and CMD in turn
  *
+ * HEAP_DIR is where the heaps are, HEAP_TYPE the type of the ALLOC command, else those of a kernel.
+ *
  * A command is "NAME SAMPLES". The answer is one line of JSON: for each series [median, mean, minimum] in nanoseconds.
  */
 #define _GNU_SOURCE
@@ -21,9 +23,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,6 +43,8 @@ struct dma_heap_allocation_data {
 } __attribute__((aligned(8)));
 
 #define DMA_HEAP_IOCTL_ALLOC _IOWR('H', 0, struct dma_heap_allocation_data)
+
+static unsigned long alloc_command = DMA_HEAP_IOCTL_ALLOC;
 
 /* include/uapi/linux/seccomp.h; older headers lack them. */
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -103,15 +111,30 @@ static int alloc(size_t size)
 {
 	struct dma_heap_allocation_data data = { .len = size, .fd_flags = O_RDWR | O_CLOEXEC };
 
-	must(ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data) == 0, "DMA_HEAP_IOCTL_ALLOC");
+	must(ioctl(heap, alloc_command, &data) == 0, "DMA_HEAP_IOCTL_ALLOC");
 	return (int)data.fd;
 }
 
 static void open_heap(void)
 {
+	const char *dir = getenv("HEAP_DIR"), *type = getenv("HEAP_TYPE");
+	char node[4096];
+
+	snprintf(node, sizeof(node), "%s/system", dir ? dir : "/dev/dma_heap");
+	if (type)
+		alloc_command = _IOWR(type[0], 0, struct dma_heap_allocation_data);
 	if (heap < 0)
-		heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
-	must(heap >= 0, "/dev/dma_heap/system");
+		heap = open(node, O_RDWR | O_CLOEXEC);
+	must(heap >= 0, node);
+}
+
+/* Buffers of a page that live on. */
+static void keep(int n)
+{
+	open_heap();
+	while (n-- > 0)
+		alloc(4096);
+	printf("{");
 }
 
 static void measure_alloc(int n)
@@ -317,6 +340,151 @@ static void measure_cycle(int n)
 		report(sizes[k].name, k, n);
 }
 
+#ifdef __x86_64__
+/* What takes part in the calls that a traced child is made to do. */
+static struct {
+	int pair[2];
+	struct msghdr message;
+	struct iovec vector;
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+} shared;
+
+static pid_t traced = -1;
+static int to_child[2], from_child[2];
+
+static void move_shared(long nr, void *part, size_t size)
+{
+	struct iovec area = { part, size };
+
+	must(syscall(nr, traced, &area, 1, &area, 1, 0) == (long)size, "the child's memory");
+}
+
+/* The child sleeps in a read, says so before, and has the same memory at the same places. */
+static void have_child(void)
+{
+	char byte = 0;
+	int own;
+
+	if (traced >= 0)
+		return;
+	must(pipe2(to_child, O_CLOEXEC) == 0 && pipe2(from_child, O_CLOEXEC) == 0, "pipe");
+	traced = fork();
+	must(traced >= 0, "fork");
+	if (traced > 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	own = dup(0);
+	do
+		syscall(SYS_close_range, own, ~0U, 0); /* what it was given */
+	while (write(from_child[1], &byte, 1) == 1 && read(to_child[0], &byte, 1) == 1);
+	_exit(0);
+}
+
+static void stop_at(int want)
+{
+	int status;
+
+	must(waitpid(traced, &status, __WALL) == traced && WIFSTOPPED(status) && (status >> 8) == want, "a stop of the child");
+}
+
+/* One system call of the stopped child: a stop on its way in and one on its way out. */
+static long injected(const struct user_regs_struct *at, long nr, long a, long b, long c, long d)
+{
+	struct user_regs_struct regs = *at;
+	struct __ptrace_syscall_info info;
+
+	regs.rip -= 2;
+	regs.rax = (unsigned long)nr;
+	regs.orig_rax = -1UL;
+	regs.rdi = (unsigned long)a;
+	regs.rsi = (unsigned long)b;
+	regs.rdx = (unsigned long)c;
+	regs.r10 = (unsigned long)d;
+	must(ptrace(PTRACE_SETREGS, traced, NULL, &regs) == 0, "PTRACE_SETREGS");
+	must(ptrace(PTRACE_SYSCALL, traced, NULL, NULL) == 0, "PTRACE_SYSCALL");
+	stop_at(SIGTRAP | 0x80);
+	must(ptrace(PTRACE_SYSCALL, traced, NULL, NULL) == 0, "PTRACE_SYSCALL");
+	stop_at(SIGTRAP | 0x80);
+	must(ptrace(PTRACE_GET_SYSCALL_INFO, traced, sizeof(info), &info) > 0, "PTRACE_GET_SYSCALL_INFO");
+	errno = info.exit.is_error ? (int)-info.exit.rval : 0;
+	must(errno == 0, "a call of the child");
+	return info.exit.rval;
+}
+
+/* The stops and calls that put a descriptor into a process, and nothing else of what heapfs does. */
+static void install(int file, struct user_regs_struct *regs)
+{
+	int pidfd, own, got;
+	struct msghdr out;
+
+	injected(regs, SYS_socketpair, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, (long)shared.pair);
+	move_shared(SYS_process_vm_readv, shared.pair, sizeof(shared.pair));
+	pidfd = (int)syscall(SYS_pidfd_open, traced, 0);
+	own = (int)syscall(SYS_pidfd_getfd, pidfd, shared.pair[1], 0);
+	must(own >= 0, "pidfd_getfd");
+	close(pidfd);
+	shared.vector = (struct iovec){ &shared.byte, 1 };
+	shared.message = (struct msghdr){ .msg_iov = &shared.vector, .msg_iovlen = 1, .msg_control = &shared.control,
+					  .msg_controllen = sizeof(shared.control) };
+	move_shared(SYS_process_vm_writev, &shared.message, sizeof(shared.message) + sizeof(shared.vector));
+	out = shared.message;
+	shared.control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(&shared.control.header), &file, sizeof(int));
+	must(sendmsg(own, &out, 0) == 1, "sendmsg");
+	close(own);
+	injected(regs, SYS_recvmsg, shared.pair[0], (long)&shared.message, MSG_CMSG_CLOEXEC, 0);
+	move_shared(SYS_process_vm_readv, &shared.control, sizeof(shared.control));
+	memcpy(&got, CMSG_DATA(&shared.control.header), sizeof(int));
+	injected(regs, SYS_dup3, got, shared.pair[0], O_CLOEXEC, 0);
+	injected(regs, SYS_close_range, shared.pair[1], got, 0, 0);
+}
+
+static void measure_stops(int n)
+{
+	struct user_regs_struct regs;
+	int file = memfd_create("floor", MFD_CLOEXEC), i, status;
+	char byte = 0;
+
+	have_child();
+	for (i = 0; i < n;) {
+		double start;
+
+		must(read(from_child[0], &byte, 1) == 1, "the child");
+		sched_yield(); /* it sleeps soon */
+		start = now();
+		must(ptrace(PTRACE_SEIZE, traced, NULL, PTRACE_O_TRACESYSGOOD) == 0, "PTRACE_SEIZE");
+		must(ptrace(PTRACE_INTERRUPT, traced, NULL, NULL) == 0, "PTRACE_INTERRUPT");
+		must(waitpid(traced, &status, __WALL) == traced, "waitpid");
+		must(ptrace(PTRACE_GETREGS, traced, NULL, &regs) == 0, "PTRACE_GETREGS");
+		if (regs.orig_rax == SYS_read) {
+			install(file, &regs);
+			regs.rax = SYS_read;
+			regs.rip -= 2;
+			regs.orig_rax = -1UL;
+			must(ptrace(PTRACE_SETREGS, traced, NULL, &regs) == 0, "PTRACE_SETREGS");
+			must(ptrace(PTRACE_DETACH, traced, NULL, NULL) == 0, "PTRACE_DETACH");
+			series[0][i++] = now() - start;
+		} else {
+			must(ptrace(PTRACE_DETACH, traced, NULL, NULL) == 0, "PTRACE_DETACH");
+		}
+		must(write(to_child[1], &byte, 1) == 1, "the child");
+	}
+	report("stops", 0, n);
+	close(file);
+}
+#else
+static void measure_stops(int n)
+{
+	(void)n;
+	errno = ENOSYS;
+	must(0, "calls of a traced child on this machine");
+}
+#endif
+
 static void serve(void)
 {
 	static const struct {
@@ -325,6 +493,7 @@ static void serve(void)
 	} commands[] = {
 		{ "alloc", measure_alloc }, { "notify", measure_notify }, { "memfd", measure_memfd },
 		{ "other", measure_other }, { "map", measure_map }, { "cycle", measure_cycle },
+		{ "stops", measure_stops }, { "keep", keep },
 	};
 	char name[16];
 	size_t k;
