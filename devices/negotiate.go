@@ -299,6 +299,8 @@ func (r *Result) Why() string {
 type Platform struct {
 	Heaps   []Heap   `json:"heaps,omitempty"`
 	Devices []Device `json:"devices,omitempty"`
+	// Policy says which heap serves a usage ("camera"), by a name that the heap has.
+	Policy map[string]string `json:"policy,omitempty"`
 }
 
 // The reasons why a set of names is none of a platform's.
@@ -307,6 +309,18 @@ var (
 	ErrSameDevice    = errors.New("given twice")
 	ErrNoDevices     = errors.New("no device given")
 )
+
+// ErrUnknownUsage is the reason when a policy says nothing of a usage.
+var ErrUnknownUsage = errors.New("no heap for this usage")
+
+// HeapFor gives the name of the heap that the policy has for a usage. The error is an ErrUnknownUsage with the usage.
+func (p *Platform) HeapFor(usage string) (string, error) {
+	heap, ok := p.Policy[usage]
+	if !ok {
+		return "", fmt.Errorf("usage %q: %w", usage, ErrUnknownUsage)
+	}
+	return heap, nil
+}
 
 // Set finds devices by their names. Errors are ErrUnknownDevice and ErrSameDevice, with the name, and ErrNoDevices.
 func (p *Platform) Set(names []string) ([]Device, error) {
