@@ -69,6 +69,10 @@ func Errno(err error) syscall.Errno {
 	if err == nil {
 		return 0
 	}
+	var own *ExtensionError
+	if errors.As(err, &own) {
+		return own.Errno
+	}
 	for _, row := range errnos {
 		if errors.Is(err, row.err) {
 			return row.errno

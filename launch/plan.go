@@ -29,6 +29,9 @@ type plan struct {
 	Devices   []sysfs.Device // as /sys shows them
 	Faults    []string
 
+	// UAPI is what heap nodes take beyond today's interface.
+	UAPI board.UAPI
+
 	// Args is CMD with its arguments.
 	Args []string
 	// Socket is the path of the control socket, "" for none.

@@ -113,6 +113,9 @@ func (p *plan) fill(b *board.Board) (err error) {
 		return err
 	}
 	p.Devices = sysfs.Devices(b, p.Nodes, &p.Platform)
+	if b.UAPI != nil {
+		p.UAPI = *b.UAPI
+	}
 	for _, spec := range p.Faults {
 		if _, err := heapnodes.ParseFault(spec); err != nil {
 			return err
