@@ -11,11 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/heapfs/heapfs/devices"
-	"github.com/heapfs/heapfs/devices/board"
 )
 
 func newNegotiateCommand() *cobra.Command {
-	var boardName, size, image string
+	var boardName, heapNames, size, image string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "negotiate [--board B] [--json] [--size BYTES | --format WxH:FOURCC] DEVICE...",
@@ -33,7 +32,7 @@ Exit status: 0 with a choice, else 1.`,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := board.Load(boardName)
+			b, err := loadBoard(boardName, heapNames)
 			if err != nil {
 				return fmt.Errorf("negotiate: %w", err)
 			}
@@ -62,6 +61,7 @@ Exit status: 0 with a choice, else 1.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&boardName, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
+	addHeapNamesFlag(cmd, &heapNames)
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object, sizes and addresses in bytes")
 	flags.StringVar(&size, "size", "", "judge a buffer of so many `bytes`: a number, or with KiB, MiB, GiB")
 	flags.StringVar(&image, "format", "", "judge a buffer for an `image`, as in 1920x1080:NV12, and say its pitch and size")
