@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,19 +31,14 @@ func privateSys(root string, view sysfs.View) error {
 	defer unix.Umask(unix.Umask(0))
 	view.Devices = present(root, view.Devices)
 	c := &cover{root: root, open: map[string]bool{}}
-	for _, e := range view.Entries() {
-		err := c.put(e)
-		switch {
-		case errors.Is(err, errNoPlace) && e.Hides:
-			slog.Debug("the heaps are not shown in sysfs", "error", err)
-			return nil
-		case errors.Is(err, errNoPlace):
-			slog.Debug("not shown in sysfs", "path", e.Path, "error", err)
-		case err != nil:
-			return err
-		}
-	}
-	return c.seal()
+	return c.show(view)
+}
+
+// fillSys shows a view in an empty directory that is a mount of ours, and makes it unchangeable. Nothing of the machine's is in it.
+func fillSys(dir string, view sysfs.View) error {
+	defer unix.Umask(unix.Umask(0))
+	c := &cover{root: dir, open: map[string]bool{dir: true}, mounts: []string{dir}}
+	return c.show(view)
 }
 
 // newView makes what is to be seen of a plan's heaps and devices.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -22,6 +23,23 @@ type cover struct {
 
 // errNoPlace says that the tree is not there, or that this user can't look into it.
 var errNoPlace = errors.New("no place for it")
+
+// show makes all of a view appear that there is a place for, and seals it.
+func (c *cover) show(view sysfs.View) error {
+	for _, e := range view.Entries() {
+		err := c.put(e)
+		switch {
+		case errors.Is(err, errNoPlace) && e.Hides:
+			slog.Debug("the heaps are not shown in sysfs", "error", err)
+			return nil
+		case errors.Is(err, errNoPlace):
+			slog.Debug("not shown in sysfs", "path", e.Path, "error", err)
+		case err != nil:
+			return err
+		}
+	}
+	return c.seal()
+}
 
 // put makes an entry appear, unless there is one of that name: then only a directory that hides what it had changes.
 func (c *cover) put(e sysfs.Entry) error {

@@ -279,6 +279,49 @@ func TestPrivateSysShowsDevices(t *testing.T) {
 	assert.Empty(t, got)
 }
 
+// A directory for those who bind parts of it where programs look has the whole view, and nothing else.
+func TestViewInADirectoryOfItsOwn(t *testing.T) {
+	view := twoHeaps
+	view.Devices = []sysfs.Device{{
+		Device: devices.Device{Name: "1.vpu", Heap: "linux,cma"}, Path: "devices/platform/1.vpu", Serving: []string{"linux,cma"},
+	}}
+	dir := t.TempDir()
+	var heaps, top []string
+	var link []byte
+	err := inMountNamespace(t, func() error {
+		if err := unix.Mount("heapfs-sys", dir, "tmpfs", sysFlags, "mode=0755"); err != nil {
+			return err
+		}
+		err := fillSys(dir, view)
+		if err != nil {
+			return err
+		}
+		if link, err = os.ReadFile(filepath.Join(dir, "bus/platform/devices/1.vpu/dma_heaps/linux,cma/uevent")); err != nil {
+			return err
+		}
+		if heaps, err = names(filepath.Join(dir, "class")); err != nil {
+			return err
+		}
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			top = append(top, e.Name())
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.Mkdir(filepath.Join(dir, "new"), 0o755); !errors.Is(err, unix.EROFS) {
+			return fmt.Errorf("mkdir: %w", err)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"bus", "class", "devices"}, top)
+	assert.Equal(t, "MAJOR=244\nMINOR=1\nDEVNAME=dma_heap/linux,cma\n", string(link))
+	assert.Equal(t, []string{
+		"dma_heap/", "dma_heap/linux,cma -> ../../devices/virtual/dma_heap/linux,cma", "dma_heap/system -> ../../devices/virtual/dma_heap/system",
+	}, heaps)
+}
+
 func TestMajorIsOneThatIsFree(t *testing.T) {
 	var crowd strings.Builder
 	crowd.WriteString("Character devices:\n")
