@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/heapfs/heapfs/devices/board"
@@ -10,12 +8,8 @@ import (
 
 // addHeapNamesFlag adds --heap-names of the commands that take a board.
 func addHeapNamesFlag(cmd *cobra.Command, set *string) {
-	var sets []string
-	for _, s := range board.NameSets() {
-		sets = append(sets, string(s))
-	}
 	cmd.Flags().StringVar(set, "heap-names", "",
-		"show the heaps by the names of this kernel or vendor, instead of the board's own: `SET` is "+strings.Join(sets, ", "))
+		"show the heaps by the names of this kernel or vendor, instead of the board's own: `SET` is "+joined(board.NameSets()))
 }
 
 // loadBoard gives a board by the names of a set, "" for its own.

@@ -15,9 +15,10 @@ import (
 
 func newNegotiateCommand() *cobra.Command {
 	var boardName, heapNames, size, image string
+	var require []string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "negotiate [--board B] [--json] [--size BYTES | --format WxH:FOURCC] DEVICE...",
+		Use:   "negotiate [--board B] [--json] [--size BYTES | --format WxH:FOURCC] [--require CAP]... DEVICE...",
 		Short: "Say which heap of a board serves a set of devices, and why the others don't",
 		Long: `negotiate finds the heaps that serve all the devices and chooses one: the choice, for each heap left out which
 constraint of which device excluded it, and what the devices together ask of a buffer. The order of the devices changes
@@ -40,7 +41,7 @@ Exit status: 0 with a choice, else 1.`,
 			if err != nil {
 				return fmt.Errorf("negotiate: %w", err)
 			}
-			ask, err := parseAsk(size, image)
+			ask, err := parseAsk(size, image, require)
 			if err != nil {
 				return fmt.Errorf("negotiate: %w", err)
 			}
@@ -64,13 +65,30 @@ Exit status: 0 with a choice, else 1.`,
 	addHeapNamesFlag(cmd, &heapNames)
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object, sizes and addresses in bytes")
 	flags.StringVar(&size, "size", "", "judge a buffer of so many `bytes`: a number, or with KiB, MiB, GiB")
+	flags.StringArrayVar(&require, "require", nil, "leave out heaps without this `capability`, may be repeated: "+joined(devices.Capabilities()))
 	flags.StringVar(&image, "format", "", "judge a buffer for an `image`, as in 1920x1080:NV12, and say its pitch and size")
 	return cmd
 }
 
-// parseAsk reads --size and --format.
-func parseAsk(size, image string) (devices.Ask, error) {
+// joined lists words for a message.
+func joined[T ~string](words []T) string {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = string(w)
+	}
+	return strings.Join(all, ", ")
+}
+
+// parseAsk reads --size, --format and --require.
+func parseAsk(size, image string, require []string) (devices.Ask, error) {
 	var ask devices.Ask
+	for _, word := range require {
+		c, err := devices.ParseCapability(word)
+		if err != nil {
+			return ask, fmt.Errorf("--require %w; use one of %s", err, joined(devices.Capabilities()))
+		}
+		ask.Require = append(ask.Require, c)
+	}
 	var err error
 	switch {
 	case size != "" && image != "":
