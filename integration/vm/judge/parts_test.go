@@ -28,7 +28,7 @@ type part struct {
 }
 
 // parts is the suite, in the order in which a machine runs it. A module stays loaded once a step has asked for it.
-var parts = []part{doors, clientsPart, heapPart, conformancePart, selftestPart}
+var parts = []part{doors, clientsPart, heapPart, sysfsPart, conformancePart, selftestPart}
 
 // withHeaps: the kernels that can judge.
 func withHeaps(k vm.Kernel) bool { return k.Heaps }
