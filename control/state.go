@@ -25,6 +25,10 @@ type Instance struct {
 	PID int    `json:"pid"`
 	// Board is the name or the path that --board was given.
 	Board string `json:"board"`
+	// HeapNames is the set of names that the heaps go by, empty for the board's own.
+	HeapNames string `json:"heap_names,omitempty"`
+	// Policy says which heap serves a usage, as the board has it.
+	Policy map[string]string `json:"policy,omitempty"`
 	// Export is the decided one, never "auto".
 	Export  string    `json:"export"`
 	Door    string    `json:"door"`
@@ -47,6 +51,10 @@ type Heap struct {
 	Device string `json:"device,omitempty"`
 	// Alias is true for another name of a heap, such as a legacy name.
 	Alias bool `json:"alias"`
+	// Links are symbolic links to the node.
+	Links []string `json:"links,omitempty"`
+	// Uncached is true for a heap whose mappings the board calls uncached.
+	Uncached bool `json:"uncached,omitempty"`
 	// Mode is the permission bits of the node, in octal.
 	Mode string `json:"mode"`
 	// Quota is the most that live buffers of this heap may hold, 0 for no quota.

@@ -48,6 +48,8 @@ type Ask struct {
 	Size Bytes
 	// Image gives the size when Size is zero: with the pitch that the devices ask for.
 	Image *Image
+	// Require lists what the program needs besides; a heap with which one of it is lost does not serve.
+	Require []Capability
 }
 
 // Result is the answer of a negotiation. Its JSON is that of `heapfs negotiate --json`.
@@ -69,10 +71,10 @@ type Verdict struct {
 
 // Exclusion is one reason against a heap.
 type Exclusion struct {
-	// Device is empty where the heap itself is too small for what was asked.
+	// Device is empty where the heap itself is not what was asked for.
 	Device string `json:"device"`
 	// Constraint is named as in a board file: contiguous, addressRanges, iommuGranule, coherency, protected, maxSize,
-	// maxSegments; or size, for the heap's own capacity.
+	// maxSegments; or size, for the heap's own capacity, or required, for a capability that was asked for.
 	Constraint string `json:"constraint"`
 	// Reason is a short text for people.
 	Reason string `json:"reason"`
@@ -91,6 +93,7 @@ const (
 	constraintCoherency      = "coherency"
 	constraintProtected      = "protected"
 	constraintSize           = "size"
+	constraintRequired       = "required"
 )
 
 // Negotiate finds the heaps that serve all devices of a set, and chooses one. heaps are in the order of their rank, the one to be
@@ -179,6 +182,11 @@ func against(heap *Heap, members []member, m *Merged, usual int) []Exclusion {
 	h := candidate{Heap: heap, ways: waysOf(heap.Coherency), why: make([]Exclusion, 0, usual)}
 	if capacity := h.capacity(); m.Size != 0 && h.Size != 0 && m.Size > capacity {
 		h.add("", constraintSize, "holds "+capacity.String()+" at the most")
+	}
+	for _, c := range m.wanted {
+		if lost := h.lacks(c, m); lost != "" {
+			h.add("", constraintRequired, lost)
+		}
 	}
 	common := h.ways // what is left after each device
 	alone := true    // no device excludes the heap by coherency alone
@@ -299,6 +307,8 @@ func (r *Result) Why() string {
 type Platform struct {
 	Heaps   []Heap   `json:"heaps,omitempty"`
 	Devices []Device `json:"devices,omitempty"`
+	// Policy says which heap serves a usage ("camera"), by a name that the heap has.
+	Policy map[string]string `json:"policy,omitempty"`
 }
 
 // The reasons why a set of names is none of a platform's.
@@ -307,6 +317,18 @@ var (
 	ErrSameDevice    = errors.New("given twice")
 	ErrNoDevices     = errors.New("no device given")
 )
+
+// ErrUnknownUsage is the reason when a policy says nothing of a usage.
+var ErrUnknownUsage = errors.New("no heap for this usage")
+
+// HeapFor gives the name of the heap that the policy has for a usage. The error is an ErrUnknownUsage with the usage.
+func (p *Platform) HeapFor(usage string) (string, error) {
+	heap, ok := p.Policy[usage]
+	if !ok {
+		return "", fmt.Errorf("usage %q: %w", usage, ErrUnknownUsage)
+	}
+	return heap, nil
+}
 
 // Set finds devices by their names. Errors are ErrUnknownDevice and ErrSameDevice, with the name, and ErrNoDevices.
 func (p *Platform) Set(names []string) ([]Device, error) {

@@ -43,7 +43,8 @@ type Merged struct {
 	// Layout of the image that was asked for.
 	Layout *Layout `json:"layout,omitempty"`
 
-	common string // the heap that each device is given alone, if it is the same
+	wanted []Capability // that were asked for
+	common string       // the heap that each device is given alone, if it is the same
 }
 
 // What a program has to take into account.
@@ -142,7 +143,7 @@ func (m *Merged) lcm(constraint string, a, b Bytes) Bytes {
 
 // ask takes in what is to be allocated.
 func (m *Merged) ask(a Ask) {
-	m.Size = a.Size
+	m.Size, m.wanted = a.Size, a.Require
 	if a.Image == nil {
 		return
 	}

@@ -63,7 +63,7 @@ func (t *Tree) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs
 		}
 	}
 	var attr fuse.AttrOut
-	child.Operations().(*node).attr(&attr)
+	child.Operations().(entry).attr(&attr)
 	out.Attr = attr.Attr
 	return child, fs.OK
 }
@@ -95,11 +95,22 @@ func (t *Tree) lookupSet(ctx context.Context, name string) *fs.Inode {
 	return s.inode[n]
 }
 
-// Readdir lists the board's nodes, in its order.
+// entry is what the directory has: a node or a link.
+type entry interface{ attr(out *fuse.AttrOut) }
+
+var (
+	_ entry = (*node)(nil)
+	_ entry = (*link)(nil)
+)
+
+// Readdir lists the board's nodes, in its order, and then the links.
 func (t *Tree) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 	list := make([]fuse.DirEntry, len(t.nodes))
 	for i, n := range t.nodes {
 		list[i] = fuse.DirEntry{Mode: fuse.S_IFREG, Name: n.Name, Ino: rootIno + 1 + uint64(i)}
+	}
+	for i, l := range t.links {
+		list = append(list, fuse.DirEntry{Mode: fuse.S_IFLNK, Name: l.name, Ino: linkIno + uint64(i)})
 	}
 	return fs.NewListDirStream(list), fs.OK
 }

@@ -26,7 +26,7 @@ const (
 // Owner is whose the nodes are, when the board does not say.
 type Owner struct{ UID, GID uint32 }
 
-// Tree is the heap directory of an instance: the heap nodes and nothing else. Clients that iterate the directory take every entry for
+// Tree is the heap directory of an instance: the heap nodes, symbolic links to them, and nothing else. Clients that iterate the directory take every entry for
 // a heap. A node of a set of devices is found by name only.
 type Tree struct {
 	fs.Inode
@@ -37,7 +37,8 @@ type Tree struct {
 	Door Door
 
 	nodes  []*heapnodes.Node
-	listed map[string]*fs.Inode // filled by OnAdd
+	listed map[string]*fs.Inode // filled by OnAdd, as is
+	links  []*link
 	sets   setNodes
 	owner  Owner
 	made   time.Time
@@ -75,6 +76,7 @@ func (t *Tree) OnAdd(ctx context.Context) {
 		t.AddChild(n.Name, child, false)
 		t.listed[n.Name] = child
 	}
+	t.addLinks(ctx)
 }
 
 // Getattr of the directory.

@@ -76,6 +76,9 @@ func Errno(err error) syscall.Errno {
 	if r := (*attach.Refusal)(nil); errors.As(err, &r) {
 		return r.Errno
 	}
+	if own := (*ExtensionError)(nil); errors.As(err, &own) {
+		return own.Errno
+	}
 	for _, row := range errnos {
 		if errors.Is(err, row.err) {
 			return row.errno

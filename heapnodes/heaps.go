@@ -30,7 +30,13 @@ type Config struct {
 	// KernelBuffers says that the exporter's files are dma-bufs: the kernel answers the calls on them.
 	KernelBuffers bool
 	Sync          SyncFiles
-	Events        *events.Stream
+	// HeapFlags are the bits of heap_flags that ALLOC takes; a kernel of today takes none.
+	HeapFlags uint64
+	// AllocSize is the size in bytes of ALLOC's struct with what a proposal adds; 0 is uapi.AllocSize.
+	AllocSize int
+	// Extension gives that a meaning, and answers numbers from 1; nil has none.
+	Extension Extension
+	Events    *events.Stream
 }
 
 // Heaps is one instance: all its heaps, nodes and live buffers.

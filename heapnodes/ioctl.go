@@ -23,19 +23,19 @@ const smallArg = 128
 func (n *Node) Ioctl(ctx context.Context, c Caller, cmd uapi.Cmd, arg uint64) error {
 	// Only the number counts: type, size and direction are not compared, so that a SYNC sent to a heap is an ALLOC.
 	if cmd.NR() >= 1 {
-		return ErrInvalid
+		return n.extended(ctx, c, cmd, arg)
 	}
 	var small [smallArg]byte
 	data := small[:]
-	if cmd.Size() > len(data) {
-		data = make([]byte, cmd.Size())
+	if size := max(cmd.Size(), n.heaps.cfg.AllocSize); size > len(data) {
+		data = make([]byte, size)
 	}
 	if err := c.Read(data[:cmd.In()], arg); err != nil {
 		n.refused(c, 0, err)
 		return err
 	}
 	req := uapi.DecodeAlloc(data[:cmd.In()])
-	err := n.alloc(ctx, c, req, data[:cmd.Out()], arg)
+	err := n.alloc(ctx, c, req, n.extra(data), data[:cmd.Out()], arg)
 	if err == nil {
 		return nil
 	}
@@ -43,11 +43,17 @@ func (n *Node) Ioctl(ctx context.Context, c Caller, cmd uapi.Cmd, arg uint64) er
 	return err
 }
 
-// alloc makes a buffer and puts it into the caller, or changes nothing. out is the argument as it will be copied out.
-func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, out []byte, arg uint64) error {
-	size, err := req.Check()
+// alloc makes a buffer and puts it into the caller, or changes nothing. out is the argument as it will be copied out, extra its part
+// that a proposal has added.
+func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, extra, out []byte, arg uint64) error {
+	size, err := req.CheckFlags(uapi.ValidHeapFlags | n.heaps.cfg.HeapFlags)
 	if err != nil {
 		return err
+	}
+	if x := n.heaps.cfg.Extension; x != nil {
+		if err := x.Alloc(ctx, n, c.Identity(), req, extra); err != nil {
+			return err
+		}
 	}
 	if err := n.fault(ctx, c); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -71,11 +72,12 @@ func buildProgram(out, source string) error {
 }
 
 func prepareClients() error {
-	build := exec.Command("make", "--silent", "--directory=clients", "OUT="+site.clients, "PROGRAMS="+strings.Join(append(programs(), driverPrograms...), " "))
+	build := exec.Command("make", "--silent", "--directory=clients", "OUT="+site.clients,
+		"PROGRAMS="+strings.Join(slices.Concat(programs(), driverPrograms, others), " "))
 	// The race run sets flags for the programs under test; a client is none.
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false")
 	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build of the clients: %w (install gcc, gcc-multilib, musl-tools and make, or run `make deps`)\n%s", err, out)
+		return fmt.Errorf("build of the clients: %w (install gcc, gcc-multilib, libudev-dev, musl-tools and make, or run `make deps`)\n%s", err, out)
 	}
 	return filepath.WalkDir(site.clients, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Chmod(path, 0o755))
@@ -84,6 +86,9 @@ func prepareClients() error {
 
 // driverPrograms give buffers to devices. They are no checks of a heap, and their tests are in attach_test.go.
 var driverPrograms = []string{"queue", "mockdriver", "gomockdriver"}
+
+// others are programs that look for heaps in other ways; each has a test of its own.
+var others = []string{"udev", "names", "uapi"}
 
 // programs lists the clients that this architecture can have: there is no 32-bit x86 on arm64.
 func programs() []string {

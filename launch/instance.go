@@ -58,7 +58,7 @@ func newInstance(p *plan) (*instance, error) {
 	}
 	in.heaps, err = heapnodes.New(heapnodes.Config{
 		Nodes: p.Nodes, Pools: p.Pools, Platform: p.Platform, Importers: p.Importers, Faults: faults, Exporter: exporter, KernelBuffers: in.udmabufs != nil,
-		Sync: files, Events: in.events,
+		Sync: files, Events: in.events, HeapFlags: uint64(p.UAPI.HeapFlags), AllocSize: int(p.UAPI.AllocSize), Extension: extension,
 	})
 	if err != nil {
 		return nil, err

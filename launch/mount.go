@@ -38,6 +38,8 @@ type MountConfig struct {
 	Sysfs string
 	// Board is a built-in board's name or a file's path.
 	Board string
+	// HeapNames is the set of names that the board's heaps go by (board.NameSet), "" for the board's own.
+	HeapNames string
 	// Export is "auto", "fuse", "fuse-cached", "memfd" or "udmabuf".
 	Export string
 	// Faults are specifications as of heapnodes.ParseFault.
@@ -101,8 +103,11 @@ func (m *mount) check() error {
 	if err != nil {
 		return err
 	}
+	if b, err = b.WithNames(board.NameSet(m.cfg.HeapNames)); err != nil {
+		return err
+	}
 	m.plan = &plan{
-		Version: m.cfg.Version, Board: m.cfg.Board, Faults: m.cfg.Faults, UID: os.Geteuid(), GID: os.Getegid(),
+		Version: m.cfg.Version, Board: m.cfg.Board, HeapNames: m.cfg.HeapNames, Faults: m.cfg.Faults, UID: os.Geteuid(), GID: os.Getegid(),
 		Events: -1, Front: os.Getpid(), Door: "ptrace",
 	}
 	if m.plan.Export, err = decideMountExport(m.cfg.Export, b); err != nil {
@@ -177,7 +182,7 @@ func (m *mount) start() error {
 		return err
 	}
 	if m.sysfs != "" {
-		if m.view, err = mountSysfs(m.sysfs, m.plan.Nodes); err != nil {
+		if m.view, err = mountSysfs(m.sysfs, m.plan.newView()); err != nil {
 			m.detach()
 			m.in.end("it was not mounted")
 			return err

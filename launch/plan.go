@@ -11,23 +11,29 @@ import (
 	"github.com/heapfs/heapfs/backing"
 	"github.com/heapfs/heapfs/devices"
 	"github.com/heapfs/heapfs/devices/board"
+	"github.com/heapfs/heapfs/devices/sysfs"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
 // plan is what the front tells server and stage. Both read it from the same memfd.
 type plan struct {
-	Version  string
-	Board    string
-	Export   string
-	Door     string // the way in
-	LogLevel int
-	Nodes    []board.Node
-	Pools    []backing.PoolConfig
-	Platform devices.Platform
-	Faults   []string
+	Version   string
+	Board     string
+	HeapNames string // the set of names that its heaps go by, "" for its own
+	Export    string
+	Door      string // the way in
+	LogLevel  int
+	Nodes     []board.Node
+	Pools     []backing.PoolConfig
+	Platform  devices.Platform
+	Devices   []sysfs.Device // as /sys shows them
+	Faults    []string
 	// Importers are the devices, each with a file; Binds are real nodes that stand for some of them.
 	Importers []board.Importer
 	Binds     []bind
+
+	// UAPI is what heap nodes take beyond today's interface.
+	UAPI board.UAPI
 
 	// Args is CMD with its arguments.
 	Args []string

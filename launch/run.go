@@ -16,6 +16,7 @@ import (
 
 	"github.com/heapfs/heapfs/control"
 	"github.com/heapfs/heapfs/devices/board"
+	"github.com/heapfs/heapfs/devices/sysfs"
 	"github.com/heapfs/heapfs/doctor"
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/internal/sys"
@@ -27,6 +28,8 @@ type RunConfig struct {
 	Args []string
 	// Board is a built-in board's name or a file's path.
 	Board string
+	// HeapNames is the set of names that the board's heaps go by (board.NameSet), "" for the board's own.
+	HeapNames string
 	// Export is "auto", "memfd" or "udmabuf".
 	Export string
 	// Faults are specifications as of heapnodes.ParseFault.
@@ -74,8 +77,11 @@ func newPlan(cfg RunConfig) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b, err = b.WithNames(board.NameSet(cfg.HeapNames)); err != nil {
+		return nil, err
+	}
 	p := &plan{
-		Version: cfg.Version, Board: cfg.Board, LogLevel: int(cfg.LogLevel), Args: cfg.Args, Faults: cfg.Faults,
+		Version: cfg.Version, Board: cfg.Board, HeapNames: cfg.HeapNames, LogLevel: int(cfg.LogLevel), Args: cfg.Args, Faults: cfg.Faults,
 		UserNamespace: !mayMount(), UID: os.Geteuid(), GID: os.Getegid(), Events: -1,
 		Front: os.Getpid(), Group: unix.Getpgrp(), Door: "seccomp",
 	}
@@ -113,6 +119,10 @@ func (p *plan) fill(b *board.Board) (err error) {
 	}
 	if p.Importers, err = b.Importers(); err != nil {
 		return err
+	}
+	p.Devices = sysfs.Devices(b, p.Nodes, &p.Platform)
+	if b.UAPI != nil {
+		p.UAPI = *b.UAPI
 	}
 	for _, spec := range p.Faults {
 		if _, err := heapnodes.ParseFault(spec); err != nil {

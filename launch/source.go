@@ -14,7 +14,8 @@ var _ control.Source = (*instance)(nil)
 // Instance says what runs.
 func (in *instance) Instance() control.Instance {
 	return control.Instance{
-		ID: fmt.Sprint(in.plan.Front), PID: os.Getpid(), Board: in.plan.Board, Export: in.plan.Export, Door: in.plan.Door,
+		ID: fmt.Sprint(in.plan.Front), PID: os.Getpid(), Board: in.plan.Board, HeapNames: in.plan.HeapNames,
+		Policy: in.plan.Platform.Policy, Export: in.plan.Export, Door: in.plan.Door,
 		Version: in.plan.Version, Started: in.started.UTC(), Socket: in.plan.Socket,
 	}
 }
@@ -31,6 +32,7 @@ func (in *instance) Heaps() []control.Heap {
 		pool, stats := n.PoolStats()
 		all[i] = control.Heap{
 			Name: n.Name, ExpName: n.ExpName, Pool: n.Pool, Kind: string(n.Kind), Device: n.Device, Alias: n.Alias,
+			Links: n.Links, Uncached: n.Uncached,
 			Mode: fmt.Sprintf("%04o", n.Mode), Quota: n.Quota, PoolSize: stats.Size, PoolUsed: stats.Used, PoolFree: stats.Free,
 			LargestRun: stats.LargestRun, Base: pool.Base, Buffers: live[n.Name],
 		}

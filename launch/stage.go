@@ -92,7 +92,7 @@ func mountAll(p *plan, fuse int) error {
 	if err := privateDev(len(p.Importers) > 0); err != nil {
 		return fmt.Errorf("private /dev: %w", err)
 	}
-	if err := privateSys(sysDir, p.Nodes); err != nil {
+	if err := privateSys(sysDir, p.newView()); err != nil {
 		return fmt.Errorf("private /sys: %w", err)
 	}
 	return mountHeaps(fuse, heapDir, p.UID, p.GID)

@@ -14,10 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/devices"
 	"github.com/heapfs/heapfs/devices/board"
+	"github.com/heapfs/heapfs/devices/sysfs"
 )
 
-var twoHeaps = []board.Node{{Name: "system"}, {Name: "linux,cma"}}
+var twoHeaps = sysfs.View{Nodes: []board.Node{{Name: "system"}, {Name: "linux,cma"}}, Major: 244}
 
 // inMountNamespace runs f in a mount namespace of its own that ends with it. No thread but f's is there: f must not use t.
 func inMountNamespace(t *testing.T, f func() error) error {
@@ -203,25 +205,121 @@ func TestPrivateSysKeepsTheHosts(t *testing.T) {
 	}
 }
 
-func TestHeapsAreDescribedAsByAKernel(t *testing.T) {
+// The board's devices are shown where the machine has none of the name, and the machine's own stay as they are.
+func TestPrivateSysShowsDevices(t *testing.T) {
+	view := twoHeaps
+	at := func(path string) sysfs.Device {
+		return sysfs.Device{
+			Device: devices.Device{Name: filepath.Base(path), Heap: "system"}, Path: path, Compatible: []string{"maker,model"},
+			Serving: []string{"system", "linux,cma"},
+		}
+	}
+	view.Devices = []sysfs.Device{
+		at("devices/platform/soc/1.absent"), at("devices/platform/2.there"), at("devices/platform/3.elsewhere"),
+		at("devices/platform/4.file"), at("devices/pci0000:00/0000:00:02.0"),
+	}
+	host := []string{
+		"bus/platform/devices/2.there -> ../../../devices/platform/2.there", "devices/platform/2.there/uevent", "devices/platform/2.there/power/control",
+		"devices/platform/2.there/net/eth0/address", "class/net/eth0 -> ../../devices/platform/2.there/net/eth0",
+		"bus/platform/devices/3.elsewhere -> ../../../devices/platform/bridge/3.elsewhere", "devices/platform/bridge/3.elsewhere/modalias",
+		"devices/platform/4.file", "devices/platform/uevent",
+	}
 	root := t.TempDir()
-	tree(t, root, []string{classHeaps + "/", deviceHeaps + "/"})
-	require.NoError(t, describeHeaps(root, twoHeaps, 244))
+	tree(t, root, host)
+	reads := map[string]string{ // file → what is in it
+		"bus/platform/devices/1.absent/uevent":                           "OF_NAME=absent\nOF_COMPATIBLE_0=maker,model\nOF_COMPATIBLE_N=1\nMODALIAS=of:NabsentT(null)Cmaker,model\n",
+		"bus/platform/devices/1.absent/modalias":                         "of:NabsentT(null)Cmaker,model\n",
+		"bus/platform/devices/1.absent/subsystem/devices/2.there/uevent": "devices/platform/2.there/uevent",
+		"devices/platform/soc/1.absent/dma_heap/dev":                     "244:0\n",
+		"devices/platform/soc/1.absent/dma_heaps/linux,cma/dev":          "244:1\n",
+		"devices/platform/soc/1.absent/power/control":                    "auto\n",
+		"class/net/eth0/address":                                         "devices/platform/2.there/net/eth0/address",
+		"devices/platform/2.there/uevent":                                "devices/platform/2.there/uevent",
+		"devices/platform/2.there/power/control":                         "devices/platform/2.there/power/control",
+		"bus/platform/devices/2.there/dma_heaps/system/dev":              "244:0\n",
+		"bus/platform/devices/2.there/dma_constraints/protected":         "refuses\n",
+		"bus/platform/devices/3.elsewhere/modalias":                      "devices/platform/bridge/3.elsewhere/modalias",
+		"bus/platform/devices/3.elsewhere/dma_heap/uevent":               "MAJOR=244\nMINOR=0\nDEVNAME=dma_heap/system\n",
+		"devices/platform/bridge/3.elsewhere/dma_constraints/contiguous": "0\n",
+		"devices/platform/4.file":                                        "devices/platform/4.file",
+		"devices/platform/uevent":                                        "devices/platform/uevent",
+		"bus/pci/devices/0000:00:02.0/dma_heap/dev":                      "244:0\n",
+	}
+	absent := []string{
+		"devices/platform/2.there/modalias", "devices/platform/3.elsewhere", "devices/platform/bridge/3.elsewhere/uevent",
+		"devices/platform/2.there/power/runtime_status",
+	}
+	var got []string
+	err := inMountNamespace(t, func() error {
+		if err := privateSys(root, view); err != nil {
+			return err
+		}
+		for file, want := range reads {
+			text, err := os.ReadFile(filepath.Join(root, file))
+			if err != nil {
+				return err
+			}
+			if string(text) != want {
+				got = append(got, fmt.Sprintf("%s: %q", file, text))
+			}
+		}
+		for _, file := range absent {
+			if _, err := os.Lstat(filepath.Join(root, file)); err == nil {
+				got = append(got, file+" is there")
+			}
+		}
+		for _, f := range []string{"devices/platform/new", "devices/platform/2.there/new", "bus/platform/devices/new", "devices/platform/soc/1.absent/uevent"} {
+			if err := os.WriteFile(filepath.Join(root, f), nil, 0o644); !errors.Is(err, unix.EROFS) {
+				return fmt.Errorf("write %s: %w", f, err)
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Empty(t, got)
+}
 
-	device := filepath.Join(root, classHeaps, "linux,cma")
-	tests := []struct{ file, want string }{
-		{"dev", "244:1\n"},
-		{"uevent", "MAJOR=244\nMINOR=1\nDEVNAME=dma_heap/linux,cma\n"},
-		{"power/control", "auto\n"},
-		{"power/runtime_status", "unsupported\n"},
-		{"subsystem/system/dev", "244:0\n"},
-		{"subsystem/linux,cma/dev", "244:1\n"},
-	}
-	for _, tt := range tests {
-		got, err := os.ReadFile(filepath.Join(device, tt.file))
-		require.NoError(t, err)
-		assert.Equal(t, tt.want, string(got), tt.file)
-	}
+// A directory for those who bind parts of it where programs look has the whole view, and nothing else.
+func TestViewInADirectoryOfItsOwn(t *testing.T) {
+	view := twoHeaps
+	view.Devices = []sysfs.Device{{
+		Device: devices.Device{Name: "1.vpu", Heap: "linux,cma"}, Path: "devices/platform/1.vpu", Serving: []string{"linux,cma"},
+	}}
+	dir := t.TempDir()
+	var heaps, top []string
+	var link []byte
+	err := inMountNamespace(t, func() error {
+		if err := unix.Mount("heapfs-sys", dir, "tmpfs", sysFlags, "mode=0755"); err != nil {
+			return err
+		}
+		err := fillSys(dir, view)
+		if err != nil {
+			return err
+		}
+		if link, err = os.ReadFile(filepath.Join(dir, "bus/platform/devices/1.vpu/dma_heaps/linux,cma/uevent")); err != nil {
+			return err
+		}
+		if heaps, err = names(filepath.Join(dir, "class")); err != nil {
+			return err
+		}
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			top = append(top, e.Name())
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.Mkdir(filepath.Join(dir, "new"), 0o755); !errors.Is(err, unix.EROFS) {
+			return fmt.Errorf("mkdir: %w", err)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"bus", "class", "devices"}, top)
+	assert.Equal(t, "MAJOR=244\nMINOR=1\nDEVNAME=dma_heap/linux,cma\n", string(link))
+	assert.Equal(t, []string{
+		"dma_heap/", "dma_heap/linux,cma -> ../../devices/virtual/dma_heap/linux,cma", "dma_heap/system -> ../../devices/virtual/dma_heap/system",
+	}, heaps)
 }
 
 func TestMajorIsOneThatIsFree(t *testing.T) {

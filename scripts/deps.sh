@@ -11,6 +11,7 @@ packages=(
 	gcc libc6-dev       # C clients, and cgo for the race detector
 	musl-tools          # the musl client
 	python3             # the Python client
+	libudev-dev udev    # who lists heaps by libudev and udevadm
 	dpkg-dev xz-utils   # kernel sources, unpacked for their selftest
 	mount util-linux    # unshare and setpriv, for make demo as root
 	gdb strace          # tracers, for the callers that have one already
@@ -74,7 +75,7 @@ missing_packages() {
 install_packages() {
 	local missing
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-		local tools=(git make gcc musl-gcc python3 dpkg-deb xz unshare setpriv gdb strace shellcheck "${vm_tools[@]}") lacking=() tool
+		local tools=(git make gcc musl-gcc python3 udevadm dpkg-deb xz unshare setpriv gdb strace shellcheck "${vm_tools[@]}") lacking=() tool
 		for tool in "${tools[@]}"; do
 			command -v "$tool" >/dev/null || lacking+=("$tool")
 		done

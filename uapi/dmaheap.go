@@ -30,8 +30,10 @@ const (
 	allocFD        = 8
 	allocFDFlags   = 12
 	allocHeapFlags = 16
-	allocSize      = 24
 )
+
+// AllocSize is the size of struct dma_heap_allocation_data in bytes.
+const AllocSize = 24
 
 // AllocRequest is struct dma_heap_allocation_data. A caller's struct may be shorter (the missing fields are zero) or longer (the
 // tail is carried back unchanged): the command's size rules, not this struct's.
@@ -44,7 +46,7 @@ type AllocRequest struct {
 
 // DecodeAlloc reads the request from the bytes that were copied in. It accepts any length, 0 included.
 func DecodeAlloc(in []byte) AllocRequest {
-	var b [allocSize]byte
+	var b [AllocSize]byte
 	copy(b[:], in)
 	return AllocRequest{
 		Len:       binary.LittleEndian.Uint64(b[allocLen:]),
@@ -56,13 +58,16 @@ func DecodeAlloc(in []byte) AllocRequest {
 
 // Check applies the kernel's refusals in the kernel's order and returns the buffer's size in bytes, a multiple of PageSize and
 // never 0. Its only error is EINVAL (drivers/dma-buf/dma-heap.c, dma_heap_ioctl_allocate and dma_heap_buffer_alloc).
-func (r AllocRequest) Check() (uint64, error) {
+func (r AllocRequest) Check() (uint64, error) { return r.CheckFlags(ValidHeapFlags) }
+
+// CheckFlags is Check where these bits of HeapFlags are valid.
+func (r AllocRequest) CheckFlags(valid uint64) (uint64, error) {
 	switch {
 	case r.FD != 0:
 		return 0, syscall.EINVAL
 	case r.FDFlags&^uint32(ValidFDFlags) != 0:
 		return 0, syscall.EINVAL
-	case r.HeapFlags&^uint64(ValidHeapFlags) != 0:
+	case r.HeapFlags&^valid != 0:
 		return 0, syscall.EINVAL
 	}
 	// Rounding up may wrap to 0, which is refused like a 0 that was asked for.

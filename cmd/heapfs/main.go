@@ -88,7 +88,7 @@ Unmodified programs open the nodes, allocate, map, sync and share buffers, on ma
 	root.PersistentFlags().StringVar(&level, "log-level", "", "debug, info, warn (as without) or error")
 	root.AddCommand(
 		newRunCommand(), newMountCommand(), newDemoCommand(), newDemoClientCommand(), newDoctorCommand(), newBoardCommand(),
-		newLsCommand(), newBuffersCommand(), newEventsCommand(), newNegotiateCommand(), newVersionCommand(),
+		newLsCommand(), newBuffersCommand(), newEventsCommand(), newNegotiateCommand(), newPolicyCommand(), newVersionCommand(),
 	)
 	return root
 }

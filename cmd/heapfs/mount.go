@@ -46,6 +46,7 @@ Exit status: 0 after such an end; 1 when DIR could not be mounted.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Board, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
+	addHeapNamesFlag(cmd, &cfg.HeapNames)
 	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto, fuse, fuse-cached, memfd or udmabuf")
 	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, as for heapfs run; `SPEC` may be repeated")
 	flags.StringVar(&cfg.Events, "events", "", "write every event to `file`, one JSON object a line; what it held before is lost")

@@ -11,14 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/heapfs/heapfs/devices"
-	"github.com/heapfs/heapfs/devices/board"
 )
 
 func newNegotiateCommand() *cobra.Command {
-	var boardName, size, image string
+	var boardName, heapNames, size, image string
+	var require []string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "negotiate [--board B] [--json] [--size BYTES | --format WxH:FOURCC] DEVICE...",
+		Use:   "negotiate [--board B] [--json] [--size BYTES | --format WxH:FOURCC] [--require CAP]... DEVICE...",
 		Short: "Say which heap of a board serves a set of devices, and why the others don't",
 		Long: `negotiate finds the heaps that serve all the devices and chooses one: the choice, for each heap left out which
 constraint of which device excluded it, and what the devices together ask of a buffer. The order of the devices changes
@@ -33,7 +33,7 @@ Exit status: 0 with a choice, else 1.`,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := board.Load(boardName)
+			b, err := loadBoard(boardName, heapNames)
 			if err != nil {
 				return fmt.Errorf("negotiate: %w", err)
 			}
@@ -41,7 +41,7 @@ Exit status: 0 with a choice, else 1.`,
 			if err != nil {
 				return fmt.Errorf("negotiate: %w", err)
 			}
-			ask, err := parseAsk(size, image)
+			ask, err := parseAsk(size, image, require)
 			if err != nil {
 				return fmt.Errorf("negotiate: %w", err)
 			}
@@ -62,15 +62,33 @@ Exit status: 0 with a choice, else 1.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&boardName, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
+	addHeapNamesFlag(cmd, &heapNames)
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object, sizes and addresses in bytes")
 	flags.StringVar(&size, "size", "", "judge a buffer of so many `bytes`: a number, or with KiB, MiB, GiB")
+	flags.StringArrayVar(&require, "require", nil, "leave out heaps without this `capability`, may be repeated: "+joined(devices.Capabilities()))
 	flags.StringVar(&image, "format", "", "judge a buffer for an `image`, as in 1920x1080:NV12, and say its pitch and size")
 	return cmd
 }
 
-// parseAsk reads --size and --format.
-func parseAsk(size, image string) (devices.Ask, error) {
+// joined lists words for a message.
+func joined[T ~string](words []T) string {
+	all := make([]string, len(words))
+	for i, w := range words {
+		all[i] = string(w)
+	}
+	return strings.Join(all, ", ")
+}
+
+// parseAsk reads --size, --format and --require.
+func parseAsk(size, image string, require []string) (devices.Ask, error) {
 	var ask devices.Ask
+	for _, word := range require {
+		c, err := devices.ParseCapability(word)
+		if err != nil {
+			return ask, fmt.Errorf("--require %w; use one of %s", err, joined(devices.Capabilities()))
+		}
+		ask.Require = append(ask.Require, c)
+	}
 	var err error
 	switch {
 	case size != "" && image != "":

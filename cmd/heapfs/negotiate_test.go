@@ -50,6 +50,8 @@ func TestNegotiateRefusesInOneLine(t *testing.T) {
 		{append(imx, "38000000.gpu", "--format", "1920:NV12"), []string{"WIDTHxHEIGHT:FOURCC"}},
 		{append(imx, "38000000.gpu", "--size", "1KB"), []string{"--size", "KiB"}},
 		{append(imx, "38000000.gpu", "--size", "0"), []string{"--size"}},
+		{append(imx, "38000000.gpu", "--require", "fast"), []string{`--require "fast": no such capability`, "contiguous, cpu-access, protected"}},
+		{append(imx, "38000000.gpu", "--heap-names", "2.4"), []string{`heap names "2.4"`}},
 		{append(imx, "38000000.gpu", "--size", "1", "--format", "1x1:NV12"), []string{"give one of them"}},
 	} {
 		out, code, err := negotiate(t, r.args...)

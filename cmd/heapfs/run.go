@@ -15,7 +15,7 @@ func newRunCommand() *cobra.Command {
 		Use:   "run [flags] -- CMD [ARG...]",
 		Short: "Run an unmodified program with a virtual /dev/dma_heap",
 		Long: `run starts CMD in a private mount namespace (and a user namespace when not root) in which /dev/dma_heap holds the board's
-heap nodes, and /sys/class/dma_heap tells of them. The rest is as outside (docs/run.md has the limits). heapfs writes nothing on
+heap nodes, and /sys tells of them and of the board's devices. The rest is as outside (docs/run.md has the limits). heapfs writes nothing on
 stderr when all is well.
 
 Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could not start; 126 when CMD can't be executed;
@@ -53,6 +53,7 @@ Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could n
 	// What follows CMD is CMD's, with or without --.
 	flags.SetInterspersed(false)
 	flags.StringVar(&cfg.Board, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
+	addHeapNamesFlag(cmd, &cfg.HeapNames)
 	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto, memfd or udmabuf")
 	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, may be repeated; `SPEC` is HEAP:alloc=ERRNO[@N|@every=N], HEAP:delay=DURATION, HEAP:fragment=SEED")
 	flags.StringArrayVar(&cfg.Binds, "bind", nil, "`NODE=DEVICE`: a buffer that CMD gives to the driver of the real NODE must suit DEVICE of the board; may be repeated")

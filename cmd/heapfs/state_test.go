@@ -23,11 +23,12 @@ import (
 type fakeInstance struct {
 	heaps   []control.Heap
 	buffers []control.Buffer
+	policy  map[string]string
 	stream  *events.Stream
 }
 
 func (f *fakeInstance) Instance() control.Instance {
-	return control.Instance{ID: "1-a", PID: 1, Board: "generic", Export: "memfd", Started: time.Unix(0, 0).UTC()}
+	return control.Instance{ID: "1-a", PID: 1, Board: "generic", Policy: f.policy, Export: "memfd", Started: time.Unix(0, 0).UTC()}
 }
 func (f *fakeInstance) Heaps() []control.Heap     { return f.heaps }
 func (f *fakeInstance) Buffers() []control.Buffer { return f.buffers }

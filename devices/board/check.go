@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/heapfs/heapfs/devices"
+	"github.com/heapfs/heapfs/uapi"
 )
 
 // Validate checks the meaning of a board made in Go; Parse has done so for a
@@ -66,6 +67,7 @@ func (c *checker) board(b *Board) {
 	if b.Export != "" {
 		known(c, "export", b.Export, Exports())
 	}
+	c.uapi(b.UAPI)
 }
 
 func known[T ~string](c *checker, path string, v T, values []T) {
@@ -226,6 +228,15 @@ func (c *checker) heaps(b *Board, specs []PoolSpec) {
 			c.fail(p+".default", "%s is the default CMA heap already", defaultAt)
 		}
 		defaultAt = p
+	}
+}
+
+func (c *checker) uapi(u *UAPI) {
+	if u == nil || u.AllocSize == 0 {
+		return
+	}
+	if u.AllocSize < uapi.AllocSize || u.AllocSize > MaxAllocSize || u.AllocSize%8 != 0 {
+		c.fail("uapi.allocSize", "%d is no multiple of 8 from %d to %d", uint64(u.AllocSize), uapi.AllocSize, MaxAllocSize)
 	}
 }
 

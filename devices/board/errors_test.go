@@ -22,7 +22,7 @@ func TestWrongBoardsAreToldWhereAndWhy(t *testing.T) {
 		"empty": {"-", "b.yaml:1:1: empty: expected a board (apiVersion: heapfs/v1alpha1)"},
 		"unknown key": {
 			"heapz: []\n",
-			`b.yaml:3:1: unknown key "heapz": known keys are apiVersion, name, description, memory, pools, heaps, iommus, devices, policy, export`,
+			`b.yaml:3:1: unknown key "heapz": known keys are apiVersion, name, description, memory, pools, heaps, iommus, devices, policy, export, uapi`,
 		},
 		"unknown key of a list entry": {
 			ram + "pools:\n  - name: p\n    kind: scatter\n    sise: 4K\n",

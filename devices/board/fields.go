@@ -22,6 +22,13 @@ func (d *decoder) board(n ast.Node, b *Board) {
 		field{"devices", false, list(d, &b.Devices, d.device)},
 		field{"policy", false, d.policy(&b.Policy)},
 		field{"export", false, enum(d, &b.Export, Exports())},
+		field{"uapi", false, func(n ast.Node, path string) {
+			b.UAPI = new(UAPI)
+			d.mapping(n, path,
+				field{"heapFlags", false, number(d, &b.UAPI.HeapFlags)},
+				field{"allocSize", false, number(d, &b.UAPI.AllocSize)},
+			)
+		}},
 	)
 }
 
@@ -66,6 +73,8 @@ func (d *decoder) heap(n ast.Node, path string, h *Heap) {
 		field{"owner", false, d.owner(&h.Owner)},
 		field{"quota", false, number(d, &h.Quota)},
 		field{"default", false, d.boolean(&h.Default)},
+		field{"links", false, d.strs(&h.Links)},
+		field{"uncached", false, d.boolean(&h.Uncached)},
 	)
 }
 

@@ -81,6 +81,11 @@ func (c *checker) nodeNames(b *Board) {
 			add(fmt.Sprintf("heaps[%d].aliases[%d]", i, j), a)
 		}
 	}
+	for i, h := range b.Heaps {
+		for j, l := range h.Links {
+			names.add(fmt.Sprintf("heaps[%d].links[%d]", i, j), l) // no node
+		}
+	}
 	for i, d := range b.Devices {
 		add(fmt.Sprintf("devices[%d].name", i), d.Name)
 	}

@@ -27,6 +27,10 @@ type Node struct {
 	Quota uint64 `json:"quota,omitempty"`
 	// Alias marks a further name of Heap.
 	Alias bool `json:"alias,omitempty"`
+	// Links are symbolic links to the node, which are no nodes themselves.
+	Links []string `json:"links,omitempty"`
+	// Uncached is that of Heap.
+	Uncached bool `json:"uncached,omitempty"`
 	// Limits are those of Device on the length of a buffer and its segments.
 	Limits []devices.Limits `json:"limits,omitempty"`
 }
@@ -57,7 +61,7 @@ func (b *Board) Nodes() ([]Node, error) {
 		n := heapNode(&b.Heaps[i], kinds)
 		nodes = append(nodes, n)
 		for _, a := range b.Heaps[i].Aliases {
-			n.Name, n.ExpName, n.Alias = a, a, true
+			n.Name, n.ExpName, n.Alias, n.Links = a, a, true, nil
 			aliases = append(aliases, n)
 		}
 	}
@@ -70,6 +74,7 @@ func (b *Board) Nodes() ([]Node, error) {
 		} else if d.MemoryRegion == "" {
 			continue
 		}
+		n.Links = nil
 		n.Name, n.ExpName, n.Device, n.Kind = d.Name, d.Name, d.Name, kinds[n.Pool]
 		n.Limits = b.limits(d)
 		nodes = append(nodes, n)
@@ -88,6 +93,7 @@ func (b *Board) limits(d *Device) []devices.Limits {
 
 func heapNode(h *Heap, kinds map[string]Kind) Node {
 	n := Node{Name: h.Name, ExpName: h.Name, Pool: h.Pool, Heap: h.Name, Kind: kinds[h.Pool], Mode: uint32(DefaultMode), Quota: uint64(h.Quota)}
+	n.Links, n.Uncached = h.Links, h.Uncached
 	if h.Mode != nil {
 		n.Mode = uint32(*h.Mode)
 	}

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/heapfs/heapfs/devices"
@@ -40,7 +41,7 @@ func (b *Board) Platform() (devices.Platform, error) {
 	for i := range specs {
 		pools[specs[i].Name] = &specs[i]
 	}
-	p := devices.Platform{}
+	p := devices.Platform{Policy: maps.Clone(b.Policy)}
 	heapOf := map[string]string{} // device → heap
 	pooled := map[string]string{} // pool without a heap → the node it goes by
 	for _, n := range b.ranked(nodes) {
@@ -116,8 +117,14 @@ func heapOfPool(n *Node, s *PoolSpec) devices.Heap {
 	switch n.Kind {
 	case KindScatter:
 		h.Chunks, h.Coherency = scatterChunks, cachedWays
+		if n.Uncached {
+			h.Coherency = uncachedWays
+		}
 	case KindContiguous:
 		h.Coherency = cachedWays
+		if n.Uncached {
+			h.Coherency = uncachedWays
+		}
 	case KindCoherent:
 		h.Coherency = uncachedWays
 	case KindProtected:

@@ -43,7 +43,28 @@ type Board struct {
 	// Export is how buffers are handed out unless the command line says
 	// otherwise. Empty means ExportAuto.
 	Export Export `yaml:"export,omitempty" json:"export,omitempty"`
+	// UAPI is what heap nodes take beyond today's interface; nil is nothing.
+	UAPI *UAPI `yaml:"uapi,omitempty" json:"uapi,omitempty"`
 }
+
+// UAPI makes heap nodes take what a proposal adds to DMA_HEAP_IOCTL_ALLOC.
+type UAPI struct {
+	// HeapFlags are the bits of heap_flags that are taken. They have no effect
+	// of their own.
+	HeapFlags Flags `yaml:"heapFlags,omitempty" json:"heapFlags,omitempty"`
+	// AllocSize is the size of the struct in bytes, a multiple of 8 from 24 to
+	// MaxAllocSize; zero is 24. Its fields beyond today's are kept as they are.
+	AllocSize devices.Bytes `yaml:"allocSize,omitempty" json:"allocSize,omitempty"`
+}
+
+// MaxAllocSize bounds UAPI.AllocSize, in bytes.
+const MaxAllocSize = 4096
+
+// Flags is a set of bits, written as hexadecimal to YAML.
+type Flags uint64
+
+// MarshalYAML writes hexadecimal.
+func (f Flags) MarshalYAML() ([]byte, error) { return fmt.Appendf(nil, "%#x", uint64(f)), nil }
 
 // Memory is a range of physical memory.
 type Memory struct {
@@ -185,6 +206,12 @@ type Heap struct {
 	// Default marks the default CMA heap, of a contiguous pool. Without a mark
 	// it is the first heap with one of the kernel's names for it.
 	Default bool `yaml:"default,omitempty" json:"default,omitempty"`
+	// Links are symbolic links to the node in the same directory, as udev
+	// rules make them. They are no heaps: sysfs does not show them.
+	Links []string `yaml:"links,omitempty" json:"links,omitempty"`
+	// Uncached says that the CPU's mappings are uncached: what is kept coherent
+	// by that alone can use the heap. It says so only: mappings are as any.
+	Uncached bool `yaml:"uncached,omitempty" json:"uncached,omitempty"`
 }
 
 // IOMMU is a translating unit in front of devices.

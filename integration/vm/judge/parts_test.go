@@ -29,7 +29,7 @@ type part struct {
 }
 
 // parts is the suite, in the order in which a machine runs it. A module stays loaded once a step has asked for it.
-var parts = []part{doors, clientsPart, heapPart, conformancePart, mountPart, selftestPart}
+var parts = []part{doors, clientsPart, heapPart, sysfsPart, conformancePart, mountPart, selftestPart}
 
 // withHeaps: the kernels that can judge.
 func withHeaps(k vm.Kernel) bool { return k.Heaps }
