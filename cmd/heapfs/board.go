@@ -12,11 +12,11 @@ import (
 func newBoardCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "board",
-		Short: "List, show and check board profiles",
+		Short: "List, show, check and make board profiles",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBoardListCommand(), newBoardShowCommand(), newBoardCheckCommand())
+	cmd.AddCommand(newBoardListCommand(), newBoardShowCommand(), newBoardCheckCommand(), newBoardImportCommand())
 	return cmd
 }
 

@@ -24,7 +24,7 @@ func runBoard(t *testing.T, args ...string) (string, error) {
 
 func TestBoardCheckReportsEachErrorOnALine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "b")
-	require.NoError(t, os.WriteFile(file, []byte("apiVersion: heapfs/v1alpha1\nname: b\nheapz: 1\nexport: 2\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: heapfs/v1\nname: b\nheapz: 1\nexport: 2\n"), 0o600))
 	out, err := runBoard(t, "check", file)
 	require.Error(t, err)
 	assert.Empty(t, out)
@@ -34,7 +34,7 @@ func TestBoardCheckReportsEachErrorOnALine(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	assert.Empty(t, out)
 
-	require.NoError(t, os.WriteFile(file, []byte("apiVersion: heapfs/v1alpha1\nname: b\ndevices: [{name: d}]\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: heapfs/v1\nname: b\ndevices: [{name: d}]\n"), 0o600))
 	out, err = runBoard(t, "check", file)
 	require.NoError(t, err)
 	assert.Equal(t, file+": ok (0 heaps, 1 devices)\n", out)

@@ -127,7 +127,7 @@ func TestNegotiateJSON(t *testing.T) {
 
 func TestNegotiateShowsEveryMergedConstraint(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "b.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(`apiVersion: heapfs/v1alpha1
+	require.NoError(t, os.WriteFile(file, []byte(`apiVersion: heapfs/v1
 name: b
 memory: [{name: m, base: 0, size: 1GiB}]
 pools: [{name: c, kind: contiguous, size: 16MiB}]

@@ -14,7 +14,7 @@ import (
 )
 
 // everything uses every key of the schema.
-const everything = `apiVersion: heapfs/v1alpha1
+const everything = `apiVersion: heapfs/v1
 name: everything
 description: every key
 memory:
@@ -113,7 +113,7 @@ func TestABoardIsJSON(t *testing.T) {
 	text, err := json.Marshal(parse(t, everything))
 	require.NoError(t, err)
 	for _, part := range []string{
-		`"apiVersion":"heapfs/v1alpha1"`, `"base":1073741824`, `"mode":"0660"`, `"pages":2097152`, `"busOffset":1073741824`,
+		`"apiVersion":"heapfs/v1"`, `"base":1073741824`, `"mode":"0660"`, `"pages":2097152`, `"busOffset":1073741824`,
 	} {
 		assert.Contains(t, string(text), part)
 	}
