@@ -23,8 +23,9 @@ if [ "${1:-}" = vm ] && [ "$(uname -m)" = x86_64 ]; then
 	packages+=(
 		qemu-system-x86 busybox-static # the virtual machines, and what is in them
 		debian-archive-keyring zstd    # their kernels, and the modules
+		device-tree-compiler           # judge of imported device trees
 	)
-	vm_tools=(qemu-system-x86_64 busybox dpkg-deb xz)
+	vm_tools=(qemu-system-x86_64 busybox dpkg-deb xz dtc)
 fi
 
 # as_root runs a command as root; false when there is no way to.

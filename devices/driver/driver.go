@@ -49,7 +49,7 @@ type Knowledge struct {
 	Compatible string
 	Class      Class
 	Import     Import
-	// Source is the file of the Linux kernel (6.12 unless Since says otherwise) that all of this was read in.
+	// Source is the file of the Linux kernel (6.12, unless the entry says otherwise) that all of this was read in.
 	Source string
 
 	// OwnMMU: the device has an MMU of its own, of which the tree says nothing and which the driver fills page by page.

@@ -53,20 +53,24 @@ var others = []struct {
 	class string
 	words []string
 }{
-	{"firmware", []string{"scm", "tee", "firmware", "scp", "sysmgr"}},
-	{"remote processor", []string{"remoteproc", "rproc", "r5f", "pru", "m4f", "-pas", "-pil", "wpss", "wcnss", "mcu", "cm4", "cm7", "imx8mq-cm", "a57"}},
+	{"part of a media device", []string{
+		"vpu-core", "fcp", "mt8173-vpu", "hdr-engine", "mdp3-ovl", "wdma", "gmu", "host1x", "mdss", "display-subsystem", "display-engine",
+		"video-firmware",
+	}},
+	{"firmware", []string{"scm", "tee", "firmware", "scp", "sysmgr", "zap-shader", "mba", "mpss", "metadata"}},
+	{"remote processor", []string{"dsp", "fastrpc", "remoteproc", "rproc", "r5f", "pru", "m4f", "-pas", "-pil", "wpss", "wcnss", "mcu", "cm4", "cm7", "imx8mq-cm", "a57"}},
 	{"usb", []string{"usb", "dwc3", "xhci", "ehci", "ohci"}},
 	{"pci", []string{"pci"}},
 	{"network", []string{"ethernet", "wifi", "wlan", "wcn", "ipa", "dpmac", "fsl-mc", "fman", "qman", "bman", "can@", "netsec", "xgmac", "mac@", "mtk-wed", "wed", "wo-"}},
 	{"storage", []string{"mmc", "sdhci", "sdhi", "ufs", "sata", "ahci", "nand", "emmc", "esdhc", "sd@"}},
-	{"crypto", []string{"crypto", "caam", "qce", "cesa", "security", "safexcel", "jr@"}},
-	{"audio", []string{"audio", "sound", "snd", "lpass", "hda", "i2s", "spdif", "q6", "sai", "afe", "apm", "dais", "aprs", "ahub", "adsp", "sof"}},
+	{"crypto", []string{"crypto", "ccp", "caam", "qce", "cesa", "security", "safexcel", "jr@"}},
+	{"audio", []string{"audio", "sound", "snd", "lpass", "hda", "slim-ngd", "i2s", "spdif", "q6", "sai", "afe", "apm", "dais", "aprs", "ahub", "adsp", "sof"}},
 	{"dma", []string{"dma", "gpi"}},
 	{"interface", []string{"geniqup", "spi", "i2c", "serial", "uart", "qspi"}},
 	{"trace", []string{"etr", "etm", "tmc", "coresight", "catu"}},
 	{"memory", []string{"smem", "rmtfs", "cmd-db", "ramoops", "sram", "pstore", "memshare"}},
 	{"iommu", []string{"iommu", "smmu"}},
-	{"parent of a media device", []string{"mdss", "display-subsystem", "display-engine", "host1x", "video-firmware", "vde"}},
+	{"watchdog", []string{"watchdog"}},
 }
 
 func otherClass(n *Node, compatible []string) string {
