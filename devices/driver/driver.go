@@ -34,10 +34,11 @@ const (
 	VB2Vmalloc Import = "vb2-vmalloc"
 	// DRMDMA is the GEM DMA helper (drm_gem_dma_helper.c): one segment as the device sees it, else EINVAL at the import.
 	DRMDMA Import = "drm-dma"
-	// DRMSG is a DRM driver that maps segments itself: by an MMU of its own or into an IOMMU domain that it manages.
-	DRMSG Import = "drm-sg"
-	// FastRPC is the driver of Qualcomm's DSPs: segments, mapped by an IOMMU.
-	FastRPC Import = "fastrpc"
+	// DRMShmem is a DRM driver that takes any segments, as those on the GEM shmem helper do, and maps them itself: by an MMU of its
+	// own or into an IOMMU domain that it manages.
+	DRMShmem Import = "drm-shmem"
+	// DMABuf is a driver that attaches by itself, without V4L2 or DRM, and takes any segments.
+	DMABuf Import = "dma-buf"
 )
 
 // Contiguous says whether the driver needs one segment where no IOMMU is in front of the device.

@@ -16,19 +16,19 @@ const pciMaskBits = 40
 // pci is what is known of display devices by vendor. All have an MMU of their own (GART, GTT, GMMU).
 var pci = map[uint16]Knowledge{
 	0x1002: {
-		Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 44, PitchAlignment: 256,
+		Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 44, PitchAlignment: 256,
 		Source: "drivers/gpu/drm/amd/amdgpu/amdgpu_gem.c",
 	},
 	0x10de: {
-		Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 40, PitchAlignment: 256,
+		Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 40, PitchAlignment: 256,
 		Source: "drivers/gpu/drm/nouveau/nouveau_display.c",
 	},
 	0x8086: {
-		Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 39, PitchAlignment: 64,
+		Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 39, PitchAlignment: 64,
 		Source: "drivers/gpu/drm/i915/gem/i915_gem_create.c",
 	},
 	// virtio-gpu: the host reads guest memory by lists of pages.
-	0x1af4: {Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 64, Source: "drivers/gpu/drm/virtio/virtgpu_prime.c"},
+	0x1af4: {Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 64, Source: "drivers/gpu/drm/virtio/virtgpu_prime.c"},
 }
 
 // FindPCI gives what is known of a PCI device by its vendor and its class code of 24 bits; nil for devices that are none for media.
@@ -40,7 +40,7 @@ func FindPCI(vendor uint16, class uint32) *Knowledge {
 		if k, ok := pci[vendor]; ok {
 			return &k
 		}
-		return &Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: pciMaskBits}
+		return &Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: pciMaskBits}
 	case pciMultimedia:
 		if sub == pciAudio || sub == pciHDA {
 			return nil
@@ -52,7 +52,7 @@ func FindPCI(vendor uint16, class uint32) *Knowledge {
 		}
 		return nil
 	case pciAccel:
-		return &Knowledge{Class: NPU, Import: DRMSG, OwnMMU: true, MaskBits: pciMaskBits}
+		return &Knowledge{Class: NPU, Import: DRMShmem, OwnMMU: true, MaskBits: pciMaskBits}
 	}
 	return nil
 }

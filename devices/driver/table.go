@@ -66,7 +66,7 @@ var codecs = []group{
 		"allwinner,sun50i-a64-video-engine", "allwinner,sun50i-h5-video-engine", "allwinner,sun50i-h6-video-engine",
 	}},
 	// The mask is host1x's, and with it that of the IOMMU in front.
-	{"drivers/gpu/drm/tegra/nvdec.c", Knowledge{Class: Codec, Import: DRMSG, MaskBits: 34}, []string{"nvidia,tegra210-nvdec"}},
+	{"drivers/gpu/drm/tegra/nvdec.c", Knowledge{Class: Codec, Import: DRMShmem, MaskBits: 34}, []string{"nvidia,tegra210-nvdec"}},
 }
 
 var jpegs = []group{
@@ -97,6 +97,8 @@ var cameras = []group{
 	}},
 	{"drivers/media/platform/ti/cal/cal.c", Knowledge{Class: Camera, Import: VB2Contig}, []string{"ti,am654-cal"}},
 	{"drivers/media/platform/ti/j721e-csi2rx/j721e-csi2rx.c", Knowledge{Class: Camera, Import: VB2Contig}, []string{"ti,j721e-csi2rx-shim"}},
+	// From 6.15 on.
+	{"drivers/media/platform/synopsys/hdmirx/snps_hdmirx.c", Knowledge{Class: Camera, Import: VB2Contig}, []string{"rockchip,rk3588-hdmirx-ctrler"}},
 	{"drivers/staging/media/tegra-video/vi.c", Knowledge{Class: Camera, Import: VB2Contig}, []string{"nvidia,tegra210-vi"}},
 }
 
@@ -130,7 +132,7 @@ var scalers = []group{
 	{"drivers/media/platform/sunxi/sun8i-rotate/sun8i_rotate.c", Knowledge{Class: Scaler, Import: VB2Contig}, []string{"allwinner,sun8i-a83t-de2-rotate"}},
 	{"drivers/gpu/drm/exynos/exynos_drm_gsc.c", Knowledge{Class: Scaler, Import: DRMDMA}, []string{"samsung,exynos5433-gsc"}},
 	{"drivers/gpu/drm/exynos/exynos_drm_scaler.c", Knowledge{Class: Scaler, Import: DRMDMA}, []string{"samsung,exynos5433-scaler"}},
-	{"drivers/gpu/drm/tegra/vic.c", Knowledge{Class: Scaler, Import: DRMSG, MaskBits: 34}, []string{"nvidia,tegra124-vic", "nvidia,tegra210-vic"}},
+	{"drivers/gpu/drm/tegra/vic.c", Knowledge{Class: Scaler, Import: DRMShmem, MaskBits: 34}, []string{"nvidia,tegra124-vic", "nvidia,tegra210-vic"}},
 }
 
 var displays = []group{
@@ -152,12 +154,12 @@ var displays = []group{
 		"amlogic,meson-g12a-vpu", "amlogic,meson-gxbb-vpu", "amlogic,meson-gxl-vpu", "amlogic,meson-gxm-vpu",
 	}},
 	// The controllers below these map into their parent's IOMMU domain (msm_kms_init_aspace).
-	{"drivers/gpu/drm/msm/msm_mdss.c", Knowledge{Class: Display, Import: DRMSG, MaskBits: 64, PitchAlignment: 128}, []string{
+	{"drivers/gpu/drm/msm/msm_mdss.c", Knowledge{Class: Display, Import: DRMShmem, MaskBits: 64, PitchAlignment: 128}, []string{
 		"qcom,msm8998-mdss", "qcom,qcm2290-mdss", "qcom,sc7180-mdss", "qcom,sc7280-mdss", "qcom,sc8180x-mdss", "qcom,sc8280xp-mdss",
 		"qcom,sdm670-mdss", "qcom,sdm845-mdss", "qcom,sm6115-mdss", "qcom,sm6125-mdss", "qcom,sm6350-mdss", "qcom,sm8150-mdss",
 		"qcom,sm8250-mdss", "qcom,sm8350-mdss", "qcom,sm8450-mdss", "qcom,sm8550-mdss", "qcom,sm8650-mdss", "qcom,x1e80100-mdss",
 	}},
-	{"drivers/gpu/drm/msm/disp/mdp5/mdp5_kms.c", Knowledge{Class: Display, Import: DRMSG, MaskBits: 64, PitchAlignment: 128}, []string{
+	{"drivers/gpu/drm/msm/disp/mdp5/mdp5_kms.c", Knowledge{Class: Display, Import: DRMShmem, MaskBits: 64, PitchAlignment: 128}, []string{
 		"qcom,mdp5", "qcom,sdm630-mdp5", "qcom,sdm660-mdp5",
 	}},
 	{"drivers/gpu/drm/imx/dcss/dcss-drv.c", Knowledge{Class: Display, Import: DRMDMA}, []string{"nxp,imx8mq-dcss"}},
@@ -179,7 +181,7 @@ var displays = []group{
 		"allwinner,sun50i-a64-de2-mixer-0", "allwinner,sun50i-a64-de2-mixer-1", "allwinner,sun50i-h6-de3-mixer-0",
 		"allwinner,sun8i-h3-de2-mixer-0",
 	}},
-	{"drivers/gpu/drm/tegra/dc.c", Knowledge{Class: Display, Import: DRMSG, MaskBits: 34, PitchAlignment: 64}, []string{
+	{"drivers/gpu/drm/tegra/dc.c", Knowledge{Class: Display, Import: DRMShmem, MaskBits: 34, PitchAlignment: 64}, []string{
 		"nvidia,tegra124-dc", "nvidia,tegra210-dc",
 	}},
 	{"drivers/gpu/drm/tidss/tidss_dispc.c", Knowledge{Class: Display, Import: DRMDMA, MaskBits: 48}, []string{
@@ -195,31 +197,31 @@ var displays = []group{
 // GPUs, each with an MMU of its own unless it says otherwise. For Mali the mask is what the hardware says of itself; 40 bits are those of
 // the generations listed. Its pitch of 64 bytes is a rule of the hardware that Mesa keeps (src/panfrost), no kernel API tells it.
 var gpus = []group{
-	{"drivers/gpu/drm/etnaviv/etnaviv_drv.c", Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 40}, []string{"vivante,gc"}},
-	{"drivers/gpu/drm/imagination/pvr_drv.c", Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 36}, []string{"img,img-axe"}},
-	{"drivers/gpu/drm/lima/lima_device.c", Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, PitchAlignment: 64}, []string{"arm,mali-400", "arm,mali-450"}},
-	{"drivers/gpu/drm/panfrost/panfrost_gpu.c", Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 40, PitchAlignment: 64}, []string{
+	{"drivers/gpu/drm/etnaviv/etnaviv_drv.c", Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 40}, []string{"vivante,gc"}},
+	{"drivers/gpu/drm/imagination/pvr_drv.c", Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 36}, []string{"img,img-axe"}},
+	{"drivers/gpu/drm/lima/lima_device.c", Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, PitchAlignment: 64}, []string{"arm,mali-400", "arm,mali-450"}},
+	{"drivers/gpu/drm/panfrost/panfrost_gpu.c", Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 40, PitchAlignment: 64}, []string{
 		"amlogic,meson-g12a-mali", "amlogic,meson-gxm-mali", "arm,mali-bifrost", "arm,mali-t624", "arm,mali-t720", "arm,mali-t760",
 		"arm,mali-t820", "arm,mali-t860", "arm,mali-valhall-jm", "mediatek,mt8183b-mali", "mediatek,mt8186-mali", "mediatek,mt8188-mali",
 		"mediatek,mt8192-mali",
 	}},
-	{"drivers/gpu/drm/panthor/panthor_gpu.c", Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 40, PitchAlignment: 64}, []string{
+	{"drivers/gpu/drm/panthor/panthor_gpu.c", Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 40, PitchAlignment: 64}, []string{
 		"arm,mali-valhall-csf", "rockchip,rk3588-mali",
 	}},
-	{"drivers/gpu/drm/nouveau/nouveau_platform.c", Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 34, PitchAlignment: 256}, []string{
+	{"drivers/gpu/drm/nouveau/nouveau_platform.c", Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 34, PitchAlignment: 256}, []string{
 		"nvidia,gk20a", "nvidia,gm20b",
 	}},
-	{"drivers/gpu/drm/msm/msm_drv.c", Knowledge{Class: GPU, Import: DRMSG, MaskBits: 64, PitchAlignment: 128}, []string{"qcom,adreno"}},
-	{"drivers/gpu/drm/v3d/v3d_drv.c", Knowledge{Class: GPU, Import: DRMSG, OwnMMU: true, MaskBits: 36}, []string{"brcm,2711-v3d", "brcm,2712-v3d"}},
+	{"drivers/gpu/drm/msm/msm_drv.c", Knowledge{Class: GPU, Import: DRMShmem, MaskBits: 64, PitchAlignment: 128}, []string{"qcom,adreno"}},
+	{"drivers/gpu/drm/v3d/v3d_drv.c", Knowledge{Class: GPU, Import: DRMShmem, OwnMMU: true, MaskBits: 36}, []string{"brcm,2711-v3d", "brcm,2712-v3d"}},
 	// The 3D core of the boards before has no MMU.
 	{"drivers/gpu/drm/vc4/vc4_v3d.c", Knowledge{Class: GPU, Import: DRMDMA}, []string{"brcm,bcm2835-v3d"}},
 }
 
 var npus = []group{
 	// From 6.18 on. Its IOMMU is in the tree.
-	{"drivers/accel/rocket/rocket_drv.c", Knowledge{Class: NPU, Import: DRMSG, MaskBits: 40}, []string{"rockchip,rk3588-rknn-core"}},
+	{"drivers/accel/rocket/rocket_drv.c", Knowledge{Class: NPU, Import: DRMShmem, MaskBits: 40}, []string{"rockchip,rk3588-rknn-core"}},
 }
 
 var dsps = []group{
-	{"drivers/misc/fastrpc.c", Knowledge{Class: DSP, Import: FastRPC}, []string{"qcom,fastrpc-compute-cb"}},
+	{"drivers/misc/fastrpc.c", Knowledge{Class: DSP, Import: DMABuf}, []string{"qcom,fastrpc-compute-cb"}},
 }

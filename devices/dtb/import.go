@@ -84,6 +84,8 @@ type importer struct {
 	b   *board.Board
 	out Imported
 
+	system span // where the heap system's memory is; empty without
+
 	names map[string]bool  // taken by heaps, aliases and devices
 	pool  map[*Node]string // region → its pool, if it is coherent
 	heap  map[*Node]string // region → its heap, if it is a CMA area
@@ -200,18 +202,17 @@ func (im *importer) defaultPool(size uint64) (board.Pool, bool) {
 
 // largest gives the bank with the largest free part, for what is left.
 func (im *importer) largest() (name string, ok bool) {
-	most := uint64(0)
 	for _, b := range im.m.banks {
 		for _, gap := range im.m.gaps(b) {
-			if gap.size() > most {
-				most, name = gap.size(), b.name
+			if gap.size() > im.system.size() {
+				im.system, name = gap, b.name
 			}
 		}
 	}
-	if most == 0 {
+	if im.system.size() == 0 {
 		im.note("no memory is free: there is no heap system")
 	}
-	return name, most > 0
+	return name, im.system.size() > 0
 }
 
 // usages are the names by which policies know the classes that a program asks for.

@@ -76,8 +76,10 @@ func (im *importer) device(c Candidate, name string) {
 	if d.IOMMU == "" && d.Heap == "" && d.MemoryRegion == "" {
 		if c.Known.Import.Contiguous() {
 			k.Contiguous = true
-		} else if slices.ContainsFunc(im.b.Heaps, func(h board.Heap) bool { return h.Name == systemName }) {
+		} else if im.system.size() > 0 && covers(k.AddressRanges, im.system) {
 			d.Heap = systemName // an MMU of its own, or a driver that takes segments
+		} else {
+			note("it takes scattered memory, but does not reach that of the heap system")
 		}
 	}
 	d.Constraints = &k
@@ -163,6 +165,13 @@ func (im *importer) ranges(n *Node, known *driver.Knowledge, note func(string, .
 		return nil
 	}
 	return list[:min(len(list), maxRegions)]
+}
+
+// covers says whether one of the ranges has all of s; no ranges have everything.
+func covers(ranges []devices.AddressRange, s span) bool {
+	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(r devices.AddressRange) bool {
+		return uint64(r.Base) <= s.base && s.end-uint64(r.Base) <= uint64(r.Size)
+	})
 }
 
 // own looks at the regions that a device names as its own.

@@ -107,7 +107,7 @@ func TestDevicesComeWithWhatTreeAndDriverSay(t *testing.T) {
 			node("firmware@70000000", u32s("reg", 0, 0x70000000, 0, 0x1000), u32s("phandle", 4)),
 		),
 		node("aliases", str("vpu0", "/soc@0/vpu@1000"), str("round", "round"), str("a", "b/"), str("b", "a/")),
-		node("soc@0", u32s("#address-cells", 1), u32s("#size-cells", 1), u32s("ranges", 0, 0, 0, 0x1000000), u32s("dma-ranges", 0, 0, 0x40000000, 0x20000000),
+		node("soc@0", u32s("#address-cells", 1), u32s("#size-cells", 1), u32s("ranges", 0, 0, 0, 0x1000000), u32s("dma-ranges", 0, 0, 0x40000000, 0x80000000),
 			node("iommu@2000", u32s("reg", 0x2000, 0x100), u32s("phandle", 1), u32s("#iommu-cells", 1), str("compatible", "rockchip,iommu")),
 			node("iommu@3000", u32s("reg", 0x3000, 0x100), u32s("phandle", 5), str("status", "disabled")),
 			node("vpu@1000", str("compatible", "x,y", "rockchip,rk3399-vpu"), u32s("reg", 0x1000, 0x1000), u32s("iommus", 1, 0)),
@@ -121,7 +121,7 @@ func TestDevicesComeWithWhatTreeAndDriverSay(t *testing.T) {
 		),
 	), Options{})
 	roundTrip(t, im)
-	reach := []devices.AddressRange{{Base: 0x40000000, Size: 0x20000000, BusOffset: 0x40000000}}
+	reach := []devices.AddressRange{{Base: 0x40000000, Size: 0x80000000, BusOffset: 0x40000000}}
 	uncached := []devices.Coherency{devices.CoherencyUncached, devices.CoherencySync}
 	assert.Equal(t, []board.Device{
 		{
@@ -152,7 +152,9 @@ func TestDevicesComeWithWhatTreeAndDriverSay(t *testing.T) {
 	assert.Equal(t, []string{"vpu0"}, im.Origins[0].Aliases)
 	assert.Equal(t, []string{"the IOMMU of its iommus is disabled or absent"}, im.Origins[1].Notes)
 	assert.Equal(t, []string{"memory-region /reserved-memory/firmware@70000000 gives it no buffers"}, im.Origins[3].Notes)
-	assert.Equal(t, map[string]string{"video-decode": "system", "display": "default_cma_region", "gpu": "system", "camera": ""}["gpu"], im.Board.Policy["gpu"])
+	assert.Equal(t, map[string]string{
+		"video-decode": "system", "display": "default_cma_region", "gpu": "system", "camera": "camera@60000000",
+	}, im.Board.Policy)
 }
 
 func TestABusThatSeesMemoryHigherThanTheCPUHasANegativeOffset(t *testing.T) {
@@ -190,7 +192,7 @@ func TestTheFileSaysWhereThingsComeFrom(t *testing.T) {
 	text, err := im.Marshal("Made by a test\nof two lines.")
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(string(text), "# Made by a test?of two lines.\n"), "%s", text)
-	for _, line := range []string{"# /gpu@1000, gpu", "# Driver knowledge: drm-sg, drivers/gpu/drm/etnaviv/etnaviv_drv.c.", "# Left out, usb: 2000.usb."} {
+	for _, line := range []string{"# /gpu@1000, gpu", "# Driver knowledge: drm-shmem, drivers/gpu/drm/etnaviv/etnaviv_drv.c.", "# Left out, usb: 2000.usb."} {
 		assert.Contains(t, string(text), line)
 	}
 }

@@ -9,6 +9,11 @@ import (
 // Marshal writes a board file, with comments that say where each device comes from, what was left out, and what the tree leaves open.
 // head are lines for the top of the file.
 func (im *Imported) Marshal(head ...string) ([]byte, error) {
+	return im.Board.MarshalWithComments(im.Comments(head...))
+}
+
+// Comments gives the comments of Marshal by the path of what they are about.
+func (im *Imported) Comments(head ...string) map[string][]string {
 	comments := map[string][]string{}
 	top := append([]string(nil), head...)
 	for _, n := range im.Notes {
@@ -29,7 +34,7 @@ func (im *Imported) Marshal(head ...string) ([]byte, error) {
 		}
 		comments[fmt.Sprintf("devices[%d].name", i)] = lines
 	}
-	return im.Board.MarshalWithComments(comments)
+	return comments
 }
 
 // skippedLines lists what was left out, a line for each class.
