@@ -196,3 +196,31 @@ func TestTheFileSaysWhereThingsComeFrom(t *testing.T) {
 		assert.Contains(t, string(text), line)
 	}
 }
+
+// largest is about as large as the largest blobs of Debian's kernels.
+func largest() *dt.Node {
+	n := root()
+	for i := range 520 {
+		at := uint32(i) << 12
+		c := node(fmt.Sprintf("device@%x", at), u32s("reg", 0, at, 0, 0x1000), u32s("phandle", uint32(i+1)))
+		if i%33 == 0 {
+			c.Properties = append(c.Properties, str("compatible", "rockchip,rk3399-vpu"), u32s("iommus", 2))
+		}
+		for j := range 8 {
+			c.Properties = append(c.Properties, u32s(fmt.Sprintf("property-%d", j), at, at, at, at))
+		}
+		n.Children = append(n.Children, c)
+	}
+	return n
+}
+
+func BenchmarkImportOfALargeBlob(b *testing.B) {
+	data := blob(b, largest())
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		tr, err := Parse(data)
+		require.NoError(b, err)
+		_, err = tr.Import(Options{Name: "b"})
+		require.NoError(b, err)
+	}
+}

@@ -143,3 +143,31 @@ func judge(t *testing.T, file string) (judged, []dtb.Skipped) {
 	}
 	return judged{len(im.Origins), len(im.Skipped), took}, im.Skipped
 }
+
+// The built-in boards that stand for a tree of this kernel have the devices that the tree has now, as they are in the tree.
+func TestBuiltInBoardsAreWhatTheirTreesSay(t *testing.T) {
+	for _, name := range []string{"imx8mq-evk", "rk3399-rockpro64"} {
+		var data []byte
+		for _, f := range blobs(t, "6.12") {
+			if filepath.Base(f) == name+".dtb" {
+				var err error
+				data, err = os.ReadFile(f)
+				require.NoError(t, err)
+			}
+		}
+		tree, err := dtb.Parse(data)
+		require.NoError(t, err, name)
+		want, err := board.Load(name)
+		require.NoError(t, err)
+		o := dtb.Options{Name: name}
+		for _, m := range want.Memory {
+			o.Memory = append(o.Memory, dtb.Range{Base: uint64(m.Base), Size: uint64(m.Size)})
+		}
+		im, err := tree.Import(o)
+		require.NoError(t, err, name)
+		assert.Equal(t, want.Memory, im.Board.Memory, name)
+		assert.Equal(t, want.IOMMUs, im.Board.IOMMUs, name)
+		assert.Equal(t, want.Devices, im.Board.Devices, name)
+		assert.Equal(t, want.Policy, im.Board.Policy, name)
+	}
+}
