@@ -293,6 +293,14 @@ func TestWrongBoardsAreToldWhereAndWhy(t *testing.T) {
 				"b.yaml:12:25: devices[0].constraints.coherency[1]: \"sync\" is given twice\n" +
 				"b.yaml:13:21: devices[0].constraints.iommuGranule: 1KiB is less than 4KiB",
 		},
+		"negative bus offset beyond 64 bits": {
+			"devices: [{name: d, constraints: {addressRanges: [{base: 0xffffffff00000000, size: 4GiB, busOffset: -8GiB}]}}]\n",
+			`b.yaml:3:101: devices[0].constraints.addressRanges[0].busOffset: -0x200000000 from the base 0xffffffff00000000 goes beyond 64 bits`,
+		},
+		"bus offset": {
+			"devices: [{name: d, constraints: {addressRanges: [{base: 0, size: 4GiB, busOffset: -x}]}}]\n",
+			`b.yaml:3:84: devices[0].constraints.addressRanges[0].busOffset: "x" is no size: expected bytes as a number, as 0x hex, or with KiB, MiB, GiB or TiB`,
+		},
 		"segments": {
 			"devices: [{name: d, constraints: {maxSegments: 4294967296}}]\n",
 			`b.yaml:3:48: devices[0].constraints.maxSegments: expected a number from 0 to 4294967295, got the int "4294967296"`,

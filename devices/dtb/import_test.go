@@ -167,6 +167,18 @@ func TestABusThatSeesMemoryHigherThanTheCPUHasANegativeOffset(t *testing.T) {
 	assert.Contains(t, string(text), "busOffset: -0x80000000\n")
 }
 
+func TestADeviceThatMastersMemoryThroughAnotherHasThatOnesIOMMU(t *testing.T) {
+	im := imported(t, root(
+		node("mmu@1000", u32s("reg", 0, 0x1000, 0, 0x1000), u32s("phandle", 1), u32s("#iommu-cells", 1)),
+		node("fcp@2000", str("compatible", "renesas,fcpv"), u32s("reg", 0, 0x2000, 0, 0x1000), u32s("phandle", 2), u32s("iommus", 1, 0)),
+		node("vsp@3000", str("compatible", "renesas,vsp2"), u32s("reg", 0, 0x3000, 0, 0x1000), u32s("renesas,fcp", 2)),
+	), Options{})
+	roundTrip(t, im)
+	require.Len(t, im.Board.Devices, 1)
+	assert.Equal(t, "1000.mmu", im.Board.Devices[0].IOMMU)
+	assert.Equal(t, []Skipped{{"/fcp@2000", "2000.fcp", "part of a media device", "not a media device"}}, im.Skipped)
+}
+
 func TestMoreDevicesThanAKernelHasNodesAreSkipped(t *testing.T) {
 	n := root()
 	for i := range 200 {
