@@ -174,7 +174,8 @@ func nameOf(text string) string {
 		}
 		return '-'
 	}, text)
-	if text = strings.Trim(text, "-."); text == "" {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '-' }), "-")
+	if text = strings.Trim(text, "."); text == "" {
 		return "probed"
 	}
 	return text[:min(len(text), 64)]

@@ -173,3 +173,11 @@ func TestThisMachineHasABoard(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotEmpty(t, f.Board.Memory)
 }
+
+func TestNamesOfMachinesBecomeNamesOfBoards(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "probed", "---": "probed", "rpi-5-b": "rpi-5-b", "Standard PC (i440FX + PIIX, 1996)": "standard-pc-i440fx-piix-1996", "a/b!": "a-b", "..": "probed",
+	} {
+		assert.Equal(t, want, nameOf(text), text)
+	}
+}
