@@ -63,8 +63,9 @@ type AddressRange struct {
 	// Size in bytes, at least 1.
 	Size Bytes `yaml:"size" json:"size"`
 	// BusOffset is subtracted from a physical address to get the device's
-	// address (the kernel's struct bus_dma_region.offset). At most Base.
-	BusOffset Address `yaml:"busOffset,omitempty" json:"busOffset,omitempty"`
+	// address: the kernel's bus_dma_region.cpu_start - dma_start. At most Base,
+	// and negative where the device sees memory higher than the CPU does.
+	BusOffset Offset `yaml:"busOffset,omitempty" json:"busOffset,omitempty"`
 }
 
 // Coherency is one way of keeping a device and the CPU's caches coherent.

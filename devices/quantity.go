@@ -3,6 +3,7 @@ package devices
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -15,6 +16,11 @@ type Bytes uint64
 // Address is a physical or bus address in bytes. It reads what Bytes reads, is
 // written to YAML as hexadecimal and to JSON as a plain number.
 type Address uint64
+
+// Offset is a difference of addresses in bytes. It reads what Bytes reads, with
+// a - before it or without, is written to YAML as hexadecimal and to JSON as a
+// plain number.
+type Offset int64
 
 // ErrQuantity is the reason of every refusal by ParseBytes.
 var ErrQuantity = errors.New("expected bytes as a number, as 0x hex, or with KiB, MiB, GiB or TiB")
@@ -91,3 +97,31 @@ func (a Address) String() string { return fmt.Sprintf("0x%x", uint64(a)) }
 
 // MarshalYAML writes the form of String.
 func (a Address) MarshalYAML() ([]byte, error) { return []byte(a.String()), nil }
+
+// ParseOffset reads what ParseBytes reads, with a - before it or without. The
+// error is ErrQuantity.
+func ParseOffset(text string) (Offset, error) {
+	digits, negative := strings.CutPrefix(text, "-")
+	n, err := ParseBytes(digits)
+	if err == nil && n > math.MaxInt64 {
+		err = quantityError(text, strconv.ErrRange)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if negative {
+		return -Offset(n), nil
+	}
+	return Offset(n), nil
+}
+
+// String gives hexadecimal with 0x, and a - before it where it is negative.
+func (o Offset) String() string {
+	if o < 0 {
+		return fmt.Sprintf("-0x%x", -uint64(o))
+	}
+	return fmt.Sprintf("0x%x", uint64(o))
+}
+
+// MarshalYAML writes the form of String.
+func (o Offset) MarshalYAML() ([]byte, error) { return []byte(o.String()), nil }

@@ -36,3 +36,18 @@ func TestBytesAreWrittenAsTheyAreRead(t *testing.T) {
 	assert.Equal(t, "256MiB", Bytes(256<<20).String())
 	assert.Equal(t, "0x40000000", Address(0x40000000).String())
 }
+
+func TestOffsetsMayBeNegative(t *testing.T) {
+	for text, want := range map[string]Offset{"0": 0, "0x40000000": 1 << 30, "-0xc0000000": -3 << 30, "1GiB": 1 << 30, "-4K": -4096, "-0": 0} {
+		got, err := ParseOffset(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+		again, err := ParseOffset(got.String())
+		require.NoError(t, err, text)
+		assert.Equal(t, want, again, text)
+	}
+	for _, text := range []string{"", "-", "--1", "+1", "x", "0x8000000000000000", "-8388608TiB"} {
+		_, err := ParseOffset(text)
+		assert.ErrorIs(t, err, ErrQuantity, text)
+	}
+}

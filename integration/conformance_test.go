@@ -14,7 +14,7 @@ import (
 )
 
 // protectedBoard has the heap that some rows need.
-const protectedBoard = `apiVersion: heapfs/v1alpha1
+const protectedBoard = `apiVersion: heapfs/v1
 name: protected
 memory:
   - {name: ddr, base: 0x80000000, size: 1GiB}

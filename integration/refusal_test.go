@@ -81,7 +81,7 @@ func TestUnknownBoardListsTheKnownOnes(t *testing.T) {
 }
 
 func TestWrongBoardFileIsNamedByLineAndColumn(t *testing.T) {
-	const head = "apiVersion: heapfs/v1alpha1\nname: b\nmemory:\n  - {name: ram, base: 0x40000000, size: 1GiB}\n"
+	const head = "apiVersion: heapfs/v1\nname: b\nmemory:\n  - {name: ram, base: 0x40000000, size: 1GiB}\n"
 	tests := []struct{ name, text, where, what string }{
 		{"unknown key", head + "pools:\n  - name: p\n    kind: scatter\n    colour: red\nheaps:\n  - {name: system, pool: p}\n", ":8:5:", "colour"},
 		{"unknown kind", head + "pools:\n  - name: p\n    kind: liquid\nheaps:\n  - {name: system, pool: p}\n", ":7:11:", "liquid"},

@@ -18,7 +18,7 @@ const (
 )
 
 // setBoard has a decoder with a limit of 1 MiB, a display that takes 3 segments, and a device that no heap serves together with others.
-const setBoard = `apiVersion: heapfs/v1alpha1
+const setBoard = `apiVersion: heapfs/v1
 name: sets
 memory: [{name: m, base: 0x40000000, size: 1GiB}]
 pools: [{name: cma, kind: contiguous, size: 64MiB}, {name: ram, kind: scatter}]

@@ -28,8 +28,9 @@ if [ "${1:-}" = vm ] && [ "$(uname -m)" = x86_64 ]; then
 		qemu-system-x86 busybox-static # the virtual machines, and what is in them
 		debian-archive-keyring zstd    # their kernels, and the modules
 		v4l-utils                      # v4l2-ctl, which imports buffers into a real driver
+		device-tree-compiler           # judge of imported device trees
 	)
-	vm_tools=(qemu-system-x86_64 busybox dpkg-deb xz v4l2-ctl)
+	vm_tools=(qemu-system-x86_64 busybox dpkg-deb xz v4l2-ctl dtc)
 fi
 
 # as_root runs a command as root; false when there is no way to.

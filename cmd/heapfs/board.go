@@ -12,11 +12,13 @@ import (
 func newBoardCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "board",
-		Short: "List, show and check board profiles",
+		Short: "List, show, check and make board profiles",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBoardListCommand(), newBoardShowCommand(), newBoardCheckCommand())
+	cmd.AddCommand(
+		newBoardListCommand(), newBoardShowCommand(), newBoardCheckCommand(), newBoardImportCommand(),
+		newBoardProbeCommand(), newBoardSchemaCommand())
 	return cmd
 }
 
@@ -95,7 +97,36 @@ func newBoardCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%d heaps, %d devices)\n", args[0], len(b.Heaps), len(b.Devices))
+			unserved, err := b.Unserved()
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if _, err = fmt.Fprintf(out, "%s: ok (%d heaps, %d devices)\n", args[0], len(b.Heaps), len(b.Devices)); err != nil {
+				return err
+			}
+			// Allowed, and worth knowing.
+			for _, u := range unserved {
+				if _, err := fmt.Fprintf(out, "%s: device %s: %s\n", args[0], printable(u.Device), u.Reason); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func newBoardSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON schema of board files, for editors",
+		Long: `schema prints the JSON schema (2020-12) of board files, so that an editor completes keys and marks mistakes while you type. A
+YAML language server takes it by a first line such as
+
+  # yaml-language-server: $schema=heapfs-board.schema.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(board.JSONSchema)
 			return err
 		},
 	}

@@ -106,7 +106,8 @@ func TestNegotiateJSON(t *testing.T) {
 		{"name":"system","serves":false,"excluded_by":[{"device":"38300000.video-codec","constraint":"contiguous",
 			"reason":"needs one segment, the heap gives pieces of 1MiB at the most"}]},
 		{"name":"default_cma_region","serves":true,"excluded_by":[]}],
-		"merged":{"contiguous":true,"addressRanges":[{"base":1073741824,"size":3221225472}],"protected":"refuses","required":["contiguous"]}}`, out)
+		"merged":{"contiguous":true,"addressRanges":[{"base":1073741824,"size":3221225472}],"coherency":["uncached","sync"],
+			"protected":"refuses","required":["contiguous","sync"]}}`, out)
 
 	reversed, _, err := negotiate(t, "--board", "imx8mq-evk", "--json", "38000000.gpu+38300000.video-codec")
 	require.NoError(t, err)
@@ -129,7 +130,7 @@ func TestNegotiateJSON(t *testing.T) {
 
 func TestNegotiateShowsEveryMergedConstraint(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "b.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(`apiVersion: heapfs/v1alpha1
+	require.NoError(t, os.WriteFile(file, []byte(`apiVersion: heapfs/v1
 name: b
 memory: [{name: m, base: 0, size: 1GiB}]
 pools: [{name: c, kind: contiguous, size: 16MiB}]

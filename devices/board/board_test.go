@@ -13,8 +13,14 @@ import (
 	"github.com/heapfs/heapfs/devices"
 )
 
+// allBoards are the names of the built-in boards.
+var allBoards = []string{
+	"bcm2711-rpi-4-b", "bcm2712-rpi-5-b", "generic", "imx8mq-evk", "pc-two-gpus", "rk3399-rockpro64", "rk3588-rock-5b",
+	"sdm845-oneplus-enchilada",
+}
+
 // everything uses every key of the schema.
-const everything = `apiVersion: heapfs/v1alpha1
+const everything = `apiVersion: heapfs/v1
 name: everything
 description: every key
 memory:
@@ -71,7 +77,7 @@ func parse(t *testing.T, text string) *Board {
 }
 
 func TestMarshalledBoardsParseToTheSameBoard(t *testing.T) {
-	require.Equal(t, []string{"generic", "imx8mq-evk", "rk3399-rockpro64"}, Builtins())
+	require.Equal(t, allBoards, Builtins())
 	texts := map[string]string{"everything": everything}
 	for _, name := range Builtins() {
 		text, err := Source(name)
@@ -113,7 +119,7 @@ func TestABoardIsJSON(t *testing.T) {
 	text, err := json.Marshal(parse(t, everything))
 	require.NoError(t, err)
 	for _, part := range []string{
-		`"apiVersion":"heapfs/v1alpha1"`, `"base":1073741824`, `"mode":"0660"`, `"pages":2097152`, `"busOffset":1073741824`,
+		`"apiVersion":"heapfs/v1"`, `"base":1073741824`, `"mode":"0660"`, `"pages":2097152`, `"busOffset":1073741824`,
 	} {
 		assert.Contains(t, string(text), part)
 	}
@@ -122,7 +128,7 @@ func TestABoardIsJSON(t *testing.T) {
 func TestLoadTakesNamesAndPaths(t *testing.T) {
 	_, err := Load("generix")
 	require.ErrorIs(t, err, ErrUnknown)
-	require.EqualError(t, err, `board "generix": no such built-in board: use one of generic, imx8mq-evk, rk3399-rockpro64, or a path with a slash or ending in .yaml`)
+	require.EqualError(t, err, `board "generix": no such built-in board: use one of `+strings.Join(allBoards, ", ")+`, or a path with a slash or ending in .yaml`)
 	_, err = Load("../builtin/generic")
 	require.ErrorIs(t, err, os.ErrNotExist)
 	assert.NotContains(t, err.Error(), "\n")
@@ -153,4 +159,11 @@ func TestTheExampleOfTheFieldReferenceIsABoard(t *testing.T) {
 		"system": KindScatter, "default_cma_region": KindContiguous, "linux,cma": KindContiguous,
 		"1c00000.video-codec": KindContiguous, "1d00000.display": KindScatter, "1e00000.dsp": KindCoherent,
 	}, kinds)
+}
+
+func TestADraftsFileIsReadAsTheVersionThatItBecame(t *testing.T) {
+	b := parse(t, "apiVersion: heapfs/v1alpha1\nname: b\n")
+	assert.Equal(t, APIVersion, b.APIVersion)
+	_, err := Parse("b.yaml", []byte("apiVersion: heapfs/v1alpha2\nname: b\n"))
+	require.EqualError(t, err, `b.yaml:1:13: apiVersion: "heapfs/v1alpha2" is not heapfs/v1`)
 }

@@ -67,8 +67,11 @@ func (c *checker) constraints(p string, k *devices.Constraints) {
 		} else if uint64(r.Base)+uint64(r.Size)-1 < uint64(r.Base) {
 			c.fail(q+".size", "%v from %v goes beyond 64 bits", r.Size, r.Base)
 		}
-		if r.BusOffset > r.Base {
+		switch at := uint64(r.Base) - uint64(r.BusOffset); {
+		case r.BusOffset > 0 && uint64(r.BusOffset) > uint64(r.Base):
 			c.fail(q+".busOffset", "%v is more than the base %v", r.BusOffset, r.Base)
+		case r.BusOffset < 0 && (at < uint64(r.Base) || r.Size != 0 && at+uint64(r.Size)-1 < at):
+			c.fail(q+".busOffset", "%v from the base %v goes beyond 64 bits", r.BusOffset, r.Base)
 		}
 	}
 	c.power(p+".alignment", k.Alignment, 1)

@@ -1,5 +1,5 @@
 // Package board owns board profiles: the schema of a board file
-// (apiVersion heapfs/v1alpha1), its YAML and JSON forms, the checks with line
+// (apiVersion heapfs/v1), its YAML and JSON forms, the checks with line
 // and column, the built-in boards, and the resolution of a board into heap
 // nodes and placed pools.
 //

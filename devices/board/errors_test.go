@@ -12,14 +12,14 @@ import (
 
 // head is lines 1 and 2 of the boards below; ram is one line more.
 const (
-	head = "apiVersion: heapfs/v1alpha1\nname: b\n"
+	head = "apiVersion: heapfs/v1\nname: b\n"
 	ram  = "memory: [{name: ram, base: 0x40000000, size: 1GiB}]\n"
 	cma  = ram + "pools: [{name: cma, kind: contiguous, size: 64MiB}]\n"
 )
 
 func TestWrongBoardsAreToldWhereAndWhy(t *testing.T) {
 	for name, tc := range map[string]struct{ body, want string }{
-		"empty": {"-", "b.yaml:1:1: empty: expected a board (apiVersion: heapfs/v1alpha1)"},
+		"empty": {"-", "b.yaml:1:1: empty: expected a board (apiVersion: heapfs/v1)"},
 		"unknown key": {
 			"heapz: []\n",
 			`b.yaml:3:1: unknown key "heapz": known keys are apiVersion, name, description, memory, pools, heaps, iommus, devices, policy, export, uapi`,
@@ -293,6 +293,14 @@ func TestWrongBoardsAreToldWhereAndWhy(t *testing.T) {
 				"b.yaml:12:25: devices[0].constraints.coherency[1]: \"sync\" is given twice\n" +
 				"b.yaml:13:21: devices[0].constraints.iommuGranule: 1KiB is less than 4KiB",
 		},
+		"negative bus offset beyond 64 bits": {
+			"devices: [{name: d, constraints: {addressRanges: [{base: 0xffffffff00000000, size: 4GiB, busOffset: -8GiB}]}}]\n",
+			`b.yaml:3:101: devices[0].constraints.addressRanges[0].busOffset: -0x200000000 from the base 0xffffffff00000000 goes beyond 64 bits`,
+		},
+		"bus offset": {
+			"devices: [{name: d, constraints: {addressRanges: [{base: 0, size: 4GiB, busOffset: -x}]}}]\n",
+			`b.yaml:3:84: devices[0].constraints.addressRanges[0].busOffset: "x" is no size: expected bytes as a number, as 0x hex, or with KiB, MiB, GiB or TiB`,
+		},
 		"segments": {
 			"devices: [{name: d, constraints: {maxSegments: 4294967296}}]\n",
 			`b.yaml:3:48: devices[0].constraints.maxSegments: expected a number from 0 to 4294967295, got the int "4294967296"`,
@@ -325,7 +333,7 @@ func TestWrongBoardsAreToldWhereAndWhy(t *testing.T) {
 
 func TestWrongVersionAndNameAreErrors(t *testing.T) {
 	_, err := Parse("b.yaml", []byte("apiVersion: heapfs/v2\nname: a/b\n"))
-	require.EqualError(t, err, "b.yaml:1:13: apiVersion: \"heapfs/v2\" is not heapfs/v1alpha1\n"+
+	require.EqualError(t, err, "b.yaml:1:13: apiVersion: \"heapfs/v2\" is not heapfs/v1\n"+
 		"b.yaml:2:7: name: \"a/b\" has a / or !: the node would be in a directory of its own")
 	_, err = Parse("b.yaml", []byte("{}"))
 	require.EqualError(t, err, "b.yaml:1:1: missing key \"apiVersion\"\nb.yaml:1:1: missing key \"name\"")

@@ -12,7 +12,11 @@ import (
 
 func (d *decoder) board(n ast.Node, b *Board) {
 	d.mapping(n, "",
-		field{"apiVersion", true, d.str(&b.APIVersion)},
+		field{"apiVersion", true, func(n ast.Node, path string) {
+			if d.str(&b.APIVersion)(n, path); b.APIVersion == draftVersion {
+				b.APIVersion = APIVersion
+			}
+		}},
 		field{"name", true, d.str(&b.Name)},
 		field{"description", false, d.str(&b.Description)},
 		field{"memory", false, list(d, &b.Memory, d.memory)},
@@ -131,7 +135,7 @@ func (d *decoder) addressRange(n ast.Node, path string, r *devices.AddressRange)
 	d.mapping(n, path,
 		field{"base", true, number(d, &r.Base)},
 		field{"size", true, number(d, &r.Size)},
-		field{"busOffset", false, number(d, &r.BusOffset)},
+		field{"busOffset", false, d.offset(&r.BusOffset)},
 	)
 }
 

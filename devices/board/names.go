@@ -2,6 +2,7 @@ package board
 
 import (
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"unicode"
@@ -46,6 +47,32 @@ func (c *checker) nodeName(path, name string) {
 	default:
 		c.printable(path, name, false)
 	}
+}
+
+// CheckName says why a name is none for a node, a board or a region: the reason
+// that Validate gives, without a position.
+func CheckName(name string) error {
+	var c checker
+	c.nodeName("", name)
+	return c.errs.err()
+}
+
+// CheckPath says why a path is none for Device.Sysfs, its last part aside.
+func CheckPath(p string) error {
+	var c checker
+	c.sysfs("", &Device{Name: path.Base(p), Sysfs: p})
+	return c.errs.err()
+}
+
+// Printable gives a text as a description or a compatible string may have it:
+// on one line, with a ? for each character that a terminal may not like.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // printable refuses control characters, which would break one-line output;

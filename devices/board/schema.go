@@ -6,8 +6,12 @@ import (
 	"github.com/heapfs/heapfs/devices"
 )
 
-// APIVersion is the only schema this package reads and writes.
-const APIVersion = "heapfs/v1alpha1"
+// APIVersion is the schema that this package writes.
+const APIVersion = "heapfs/v1"
+
+// draftVersion is how the schema was called before boards came from device trees. Everything in it means the same in APIVersion, as
+// which it is read.
+const draftVersion = "heapfs/v1alpha1"
 
 // PageSize is the unit of all pool and memory sizes, in bytes. Board files
 // describe 4 KiB systems whatever the host's own page size is.

@@ -106,6 +106,23 @@ func number[T ~uint64](d *decoder, into *T) func(ast.Node, string) {
 	}
 }
 
+// offset decodes what ParseOffset reads.
+func (d *decoder) offset(into *devices.Offset) func(ast.Node, string) {
+	return func(n ast.Node, path string) {
+		s, ok := scalar(n)
+		if !ok {
+			d.fail(n, path, "%v, got %s", devices.ErrQuantity, describe(n))
+			return
+		}
+		v, err := devices.ParseOffset(s)
+		if err != nil {
+			d.fail(n, path, "%v", err)
+			return
+		}
+		*into = v
+	}
+}
+
 func (d *decoder) count(into *uint32) func(ast.Node, string) {
 	return func(n ast.Node, path string) {
 		s, _ := scalar(n)

@@ -159,7 +159,7 @@ func TestEveryLinkLeadsToSomethingOfTheView(t *testing.T) {
 	}
 	for _, text := range boards {
 		v := viewOf(t, text)
-		v.Devices = append(v.Devices, Device{Device: devices.Device{Name: "0000:00:02.0"}, Path: "devices/pci0000:00/0000:00:02.0"})
+		v.Devices = append(v.Devices, Device{Device: devices.Device{Name: "0000:7f:02.0"}, Path: "devices/pci0000:7f/0000:7f:02.0"})
 		there := map[string]bool{"bus/platform": true, "bus/pci": true}
 		for _, e := range v.Entries() {
 			assert.False(t, there[e.Path], "%s twice", e.Path)

@@ -41,7 +41,7 @@ func bench() error {
 	// What could be measured is printed also when something else could not.
 	var r result
 	var failed error
-	for _, measure := range []func(*site, int) ([]figure, error){calls, traces, launches} {
+	for _, measure := range []func(*site, int) ([]figure, error){calls, traces, launches, boards} {
 		figures, err := measure(s, *rounds)
 		r.Figures = append(r.Figures, figures...)
 		failed = errors.Join(failed, err)

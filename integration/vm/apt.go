@@ -19,7 +19,10 @@ const mirrorEnv = "HEAPFS_VM_MIRROR"
 var keyrings = []string{"/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"}
 
 // apt runs apt's commands with lists, sources and a state of their own: nothing of the machine's is touched.
-type apt struct{ dir string }
+type apt struct {
+	dir  string
+	arch string // Debian's name of the packages' architecture: amd64
+}
 
 // packages downloads the newest packages of a kernel into dir.
 func (a apt) packages(ctx context.Context, k Kernel, dir string) error {
@@ -88,9 +91,9 @@ func (a apt) newest(ctx context.Context, k Kernel, mirror string) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	names := kernelPackages(k.Version, strings.Fields(all))
+	names := kernelPackages(k.Version, a.arch, strings.Fields(all))
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%s of %s has no linux-image-%s*-amd64", k.Suite, mirror, k.Version)
+		return nil, fmt.Errorf("%s of %s has no linux-image-%s*-%s", k.Suite, mirror, k.Version, a.arch)
 	}
 	shown, err := a.run(ctx, "", "apt-cache", append([]string{"show"}, names...)...)
 	if err != nil {
@@ -123,7 +126,7 @@ func (a apt) update(ctx context.Context, mirror, suite string) error {
 		return fmt.Errorf("%s is missing: apt-get install debian-archive-keyring", keyrings[0])
 	}
 	files := map[string]string{
-		"sources.list": fmt.Sprintf("deb [arch=amd64 signed-by=%s] %s %s main\n", keyring, mirror, suite),
+		"sources.list": fmt.Sprintf("deb [arch=%s signed-by=%s] %s %s main\n", a.arch, keyring, mirror, suite),
 		"status":       "",
 		"apt.conf":     a.config(),
 	}
@@ -149,8 +152,8 @@ Dir::Etc::PreferencesParts "/dev/null";
 Dir::State "%[1]s/state";
 Dir::State::status "%[1]s/status";
 Dir::Cache "%[1]s/cache";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
+APT::Architecture "%[2]s";
+APT::Architectures { "%[2]s"; };
 APT::Sandbox::User "root";
 APT::Update::Error-Mode "any";
 Acquire::Languages "none";
@@ -159,7 +162,7 @@ Acquire::http::Timeout "30";
 Acquire::https::Timeout "30";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
-`, a.dir)
+`, a.dir, a.arch)
 }
 
 // run runs a command of apt in dir and returns its standard output.

@@ -15,6 +15,7 @@ import (
 //
 //	debs/VERSION/*.deb      the packages
 //	kernels/VERSION-N/      vmlinuz, modules/*.ko, modules/order; N counts the layouts of this folder
+//	trees/VERSION/          VENDOR/BOARD.dtb of the arm64 kernel
 //	apt/SUITE/              apt's lists, which nothing else needs
 func cacheDir() (string, error) {
 	base := os.Getenv("HEAPFS_CACHE")

@@ -52,7 +52,7 @@ func Prepare(ctx context.Context, version string) (Image, error) {
 	debs := filepath.Join(cache, "debs", version)
 	if !exists(debs) {
 		err := install(debs, func(tmp string) error {
-			return apt{dir: filepath.Join(cache, "apt", k.Suite)}.packages(ctx, k, tmp)
+			return apt{dir: filepath.Join(cache, "apt", k.Suite), arch: "amd64"}.packages(ctx, k, tmp)
 		})
 		if err != nil {
 			return Image{}, fmt.Errorf("%w of Linux %s: %v", ErrPackage, version, err)

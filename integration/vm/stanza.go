@@ -12,10 +12,10 @@ type stanza struct {
 	depends       string
 }
 
-// kernelPackages returns those of names that are the plain amd64 kernel of a version: not rt, cloud or debug symbols.
-func kernelPackages(version string, names []string) []string {
+// kernelPackages returns those of names that are the plain kernel of a version: not rt, cloud or debug symbols.
+func kernelPackages(version, arch string, names []string) []string {
 	// 6.1.0-57-amd64, 6.12.117+deb12-amd64-unsigned, 7.3.4+deb13.1-amd64
-	pattern := regexp.MustCompile(`^linux-image-` + regexp.QuoteMeta(version) + `[.+][^-]*(-[0-9]+)?-amd64(-unsigned)?$`)
+	pattern := regexp.MustCompile(`^linux-image-` + regexp.QuoteMeta(version) + `[.+][^-]*(-[0-9]+)?-` + regexp.QuoteMeta(arch) + `(-unsigned)?$`)
 	var fit []string
 	for _, name := range names {
 		if pattern.MatchString(name) {

@@ -21,7 +21,7 @@ func TestKernelPackagesAreThePlainOnesOfTheVersion(t *testing.T) {
 		"6.18": nil,
 	}
 	for version, want := range tests {
-		assert.Equal(t, want, kernelPackages(version, names), version)
+		assert.Equal(t, want, kernelPackages(version, "amd64", names), version)
 	}
 }
 

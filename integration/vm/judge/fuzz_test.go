@@ -15,7 +15,7 @@ import (
 const fuzzKernel = "6.12"
 
 // fuzzBoard has one heap, of a size that a sequence can find whole at its end (fuzz.PoolBytes).
-const fuzzBoard = `apiVersion: heapfs/v1alpha1
+const fuzzBoard = `apiVersion: heapfs/v1
 name: fuzz
 memory: [{name: ram, base: 0x40000000, size: 64M}]
 pools: [{name: pool, kind: scatter, size: 2M}]
