@@ -40,9 +40,13 @@ var mountPart = part{
 		if k.Passthrough {
 			as = "fuse"
 		}
+		rows := "."
+		if k.Version == "7.3" { // what may be another's there than on 6.12
+			rows = "^(buf|map|mmap|mprotect|mremap|madvise|pages)-"
+		}
 		steps := []vm.Step{
 			{Name: "client", Script: "mounted -- /clients/basic-static"},
-			{Name: "conformance", Script: "mounted -- heaptest --as " + as, Timeout: conformanceTime},
+			{Name: "conformance", Script: "mounted -- heaptest --as " + as + " --run '" + rows + "'", Timeout: conformanceTime},
 		}
 		if k.Version == fuzzKernel {
 			steps = append(steps, vm.Step{
