@@ -24,8 +24,8 @@ func TestBindsAreChecked(t *testing.T) {
 		{[]string{"/dev/null"}, `bind "/dev/null": expected NODE=DEVICE, as in /dev/video0=38300000.video-codec`},
 		{[]string{"=" + vpu}, `bind "=38300000.video-codec": expected NODE=DEVICE, as in /dev/video0=38300000.video-codec`},
 		{[]string{"/dev/null="}, `bind "/dev/null=": expected NODE=DEVICE, as in /dev/video0=38300000.video-codec`},
-		{[]string{"/dev/null=vpu"}, `bind "/dev/null=vpu": no device "vpu" on the board; it has ["38300000.video-codec" "38310000.video-codec" ` +
-			`"30320000.lcd-controller" "38000000.gpu"]`},
+		{[]string{"/dev/null=vpu"}, `bind "/dev/null=vpu": no device "vpu" on the board; it has ["30320000.lcd-controller" "38000000.gpu" ` +
+			`"38300000.video-codec" "38310000.video-codec"]`},
 		{[]string{"/no/such=" + vpu}, `bind "/no/such=38300000.video-codec": stat /no/such: no such file or directory: load the driver that ` +
 			`makes the node (modprobe vivid makes a camera)`},
 		{[]string{"/dev/null/x=" + vpu}, `bind "/dev/null/x=38300000.video-codec": stat /dev/null/x: not a directory`},
