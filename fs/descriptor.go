@@ -77,7 +77,7 @@ func openFlags(fdinfo []byte) (uint64, bool) {
 
 // A caller may be on its way to sleep, or awake for a moment because of a signal: then it is asked again.
 const (
-	asleepTries = 50
+	asleepTries = 10000 // two seconds and more: a busy machine may keep it from its processor that long
 	asleepPause = 200 * time.Microsecond
 )
 
@@ -104,6 +104,13 @@ func (c *deviceCaller) calls(dir int) error {
 				return heapnodes.ErrGone
 			}
 			return nil
+		}
+		select {
+		case <-c.interrupted: // by a signal, which may be its last
+			if _, err := sys.ReadAt(dir, "syscall", buf[:]); errors.Is(err, unix.ESRCH) {
+				return heapnodes.ErrGone
+			}
+		default:
 		}
 		time.Sleep(asleepPause)
 	}

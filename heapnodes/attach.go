@@ -3,6 +3,7 @@ package heapnodes
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/heapfs/heapfs/attach"
 	"github.com/heapfs/heapfs/backing"
@@ -142,7 +143,7 @@ func (h *Heaps) detachFrom(a *Attachment) {
 	h.mu.Lock()
 	for i, other := range b.attached {
 		if other == a {
-			b.attached = append(b.attached[:i:i], b.attached[i+1:]...)
+			b.attached = slices.Delete(b.attached, i, i+1)
 			break
 		}
 	}

@@ -135,14 +135,22 @@ func (o *Opener) take(c Caller, a *Attachment, req uapi.AttachArg) error {
 		return err
 	}
 	a.Buffer = b
+	// Before anybody else sees it. The id of an attachment that is refused later is not used again.
+	if a.ID = o.dev.heaps.nextAttachment.Add(1); a.ID > uapi.HeapfsMaxAttachID {
+		return fmt.Errorf("%w: the ids are used up", ErrAttachments)
+	}
 	if err := o.dev.heaps.attachTo(b.file, a); err != nil {
 		return err
 	}
 	if req.Flags&uapi.HeapfsAttachOnly == 0 {
-		if a.mapping, err = o.dev.dev.Map(&a.Buffer.importable, 0); err != nil {
+		m, err := o.dev.dev.Map(&a.Buffer.importable, 0)
+		if err != nil {
 			o.dev.heaps.detachFrom(a)
 			return err
 		}
+		o.mu.Lock()
+		a.mapping = m
+		o.mu.Unlock()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -151,10 +159,7 @@ func (o *Opener) take(c Caller, a *Attachment, req uapi.AttachArg) error {
 		err = ErrGone
 	case len(o.attached) >= maxAttachments:
 		err = fmt.Errorf("%w: %d", ErrAttachments, maxAttachments)
-	case o.dev.heaps.nextAttachment.Load() >= uapi.HeapfsMaxAttachID:
-		err = fmt.Errorf("%w: the ids are used up", ErrAttachments)
 	default:
-		a.ID = o.dev.heaps.nextAttachment.Add(1)
 		o.attached[a.ID] = a
 		o.dev.heaps.cfg.Events.Emit(a.event(events.Attach))
 		return nil
