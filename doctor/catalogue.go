@@ -37,18 +37,18 @@ var catalogue = []spec{
 
 	{"seccomp-sync-wakeup", "6.6", "a faster ALLOC", never, hintKernel},
 	{"inotify", "2.6.13", "seeing the end of a buffer without delay", never, hintInotify},
-	{"pidfd-getfd", "5.6", "heapfs mount: handing a buffer over", never, hintTrace},
+	{"pidfd-getfd", "5.6", "heapfs mount: handing a buffer over; run: a faster ALLOC", never, hintTrace},
 	{"ptrace-child", "3.4", "ioctls of other magics under run", never, hintTrace},
 	{"ptrace-other", "3.4", "heapfs mount: programs that heapfs did not start", never, hintTrace},
-	{"ptrace-suspend-seccomp", "4.3", "heapfs mount: callers with a filter of their own", never, hintSuspend},
+	{"ptrace-suspend-seccomp", "4.3", "callers with a filter of their own under mount; ioctls of other magics under run", never, hintSuspend},
 	{"fuse-passthrough", "6.9", "heapfs mount: --export fuse at memory speed", never, hintPassthrough},
 	{"hugetlb", "3.8", "boards that ask for pages: 2M", never, hintHugetlb},
 	{"shmem-thp", "4.8", "a fast first touch of sealed buffers", never, hintShmemTHP},
 	{"tmpfs-huge", "4.8", "a fast first touch of unsealed buffers", never, hintTmpfsHuge},
 	{"udmabuf", "4.20", "--export udmabuf: buffers that drivers can import", never, hintUdmabuf},
 	{"sync-files", "4.12", "sync files of the kernel's own making, which drivers wait for", never, hintSyncFiles},
-	{"runc", "", "heapfs oci: containers", never, hintRuntime},
-	{"crun", "", "heapfs oci: containers", never, hintRuntime},
+	{"runc", "", "heapfs mount: containers", never, hintRuntime},
+	{"crun", "", "heapfs mount: containers", never, hintRuntime},
 }
 
 // result joins what was seen with what is known.

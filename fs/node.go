@@ -115,7 +115,7 @@ func (n *node) Write(context.Context, fs.FileHandle, []byte, int64) (uint32, sys
 	return 0, syscall.EINVAL
 }
 
-// Ioctl is a call that no filter trapped: a number from 1, or number 0 of a type that is not ours.
+// Ioctl is a call that no filter trapped: under run a number from 1, or number 0 of a type that is not ours; under mount any.
 func (n *node) Ioctl(ctx context.Context, _ fs.FileHandle, cmd uint32, arg uint64, input, output []byte) (int32, syscall.Errno) {
 	// The reply's buffer is a recycled one.
 	clear(output)

@@ -15,11 +15,11 @@ func newMountCommand() *cobra.Command {
 		Use:   "mount [flags] DIR",
 		Short: "Mount a virtual /dev/dma_heap for programs that heapfs did not start",
 		Long: `mount serves the board's heap nodes at DIR, in the foreground, to every process that can reach them there: containers,
-services, programs that run already. It needs root (docs/mount.md says what of it). heapfs writes nothing on stderr when all is well, and
+services, programs that run already. It needs root, or a user namespace of its own (docs/mount.md). heapfs writes nothing on stderr when all is well, and
 tells a service manager by sd_notify when DIR can be used.
 
-SIGTERM and SIGINT unmount DIR and refuse further buffers. Live ones are served until they are gone or the grace has passed; another
-signal ends that at once. Mappings stay valid in any case.
+SIGTERM, SIGINT and SIGHUP unmount DIR and refuse further buffers. Live ones are served until they are gone or the grace has passed; another
+signal ends that at once. Mappings stay valid; of the export fuse-cached only the pages that were touched.
 
 Exit status: 0 after such an end; 1 when DIR could not be mounted.`,
 		Example: `  heapfs mount /dev/dma_heap
@@ -51,7 +51,7 @@ Exit status: 0 after such an end; 1 when DIR could not be mounted.`,
 	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, as for heapfs run; `SPEC` may be repeated")
 	flags.StringVar(&cfg.Events, "events", "", "write every event to `file`, one JSON object a line; what it held before is lost")
 	flags.StringVar(&cfg.Socket, "socket", "", "`path` of the control socket, instead of the usual place")
-	flags.StringVar(&cfg.Sysfs, "sysfs", "", "a `directory` that is to show the heaps as /sys does, to be bound where programs look")
+	flags.StringVar(&cfg.Sysfs, "sysfs", "", "a `directory` that is to show the heaps and devices as /sys does, to be bound where programs look")
 	flags.DurationVar(&cfg.Grace, "grace", launch.DefaultGrace, "how long live buffers are waited for at the end")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("mount: %w; see heapfs mount --help", err) })
 	return cmd

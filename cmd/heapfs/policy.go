@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -81,11 +80,8 @@ Exit status: 0 with a heap, else 1.`,
 	return cmd
 }
 
-// findPolicy gives the table of a board, or of the running instance that is named.
+// findPolicy gives the table of a board, or of the running instance that is named or the only one.
 func findPolicy(ctx context.Context, boardName, heapNames, socket string) (*policyTable, error) {
-	if boardName == "" && socket == "" && os.Getenv("HEAPFS_SOCKET") == "" {
-		return nil, errors.New("no board: give --board, or run it under heapfs run")
-	}
 	if boardName != "" {
 		b, err := loadBoard(boardName, heapNames)
 		if err != nil {
@@ -98,7 +94,7 @@ func findPolicy(ctx context.Context, boardName, heapNames, socket string) (*poli
 	}
 	client, err := control.Find(socket)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("no board: %w; or give --board", err)
 	}
 	defer client.Close()
 	inst, err := client.Instance(ctx)

@@ -19,8 +19,7 @@ func TestPolicyRefusesInOneLine(t *testing.T) {
 		args []string
 		says []string
 	}{
-		{nil, []string{"no board", "--board"}},
-		{[]string{"camera"}, []string{"no board"}},
+		{[]string{"--socket", none}, []string{"no board", none, "--board"}},
 		{[]string{"--socket", none, "camera"}, []string{none}},
 		{[]string{"--socket", none, "--heap-names", "rpi", "camera"}, []string{"--heap-names"}},
 		{[]string{"--board", "generic", "camera"}, []string{`usage "camera": no heap for this usage on board generic`, "has no policy"}},

@@ -6,6 +6,6 @@
 // registers. It outlives a server that is killed, and finishes what it had begun or takes it back: a caller is never left with
 // registers that are not its own. It also keeps the server's own wait for its children apart from the stops of callers.
 //
-// What a command means is heapnodes' affair, the FUSE side is fs', and launch connects the two and starts the agent. The door of
-// `heapfs run`, which needs none of this, is deliver/seccomp.
+// What a command means is heapnodes' affair, the FUSE side is fs', and launch connects the two and starts the agent. The usual
+// door of `heapfs run` is deliver/seccomp, which needs none of this; `run` comes here with what its filter does not trap.
 package ptrace

@@ -22,7 +22,8 @@ const (
 	mutantOps = 8000
 )
 
-// TestFuzzerFindsMutants: half of them in the full run, as each is a build; `make test-vm VM=all` takes all. A fuzzer that agrees with anything proves nothing. The heapfs without a defect must pass (TestFuzz).
+// TestFuzzerFindsMutants: a fuzzer that agrees with anything proves nothing. The heapfs without a defect must pass (TestFuzz). The full run
+// takes half of the mutants, as each is a build; `make test-vm VM=all` takes all.
 func TestFuzzerFindsMutants(t *testing.T) {
 	if !full {
 		t.Skip("not in the smoke run; to run it: make test-vm")
