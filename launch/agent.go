@@ -25,7 +25,7 @@ const agentControl = 3
 
 // agentCaps are what the agent needs: to trace callers of any user, to suspend their filters, and to make room for the injection's
 // descriptors.
-var agentCaps = []cap.Value{cap.SYS_PTRACE, cap.SYS_ADMIN, cap.SYS_RESOURCE, cap.DAC_READ_SEARCH}
+var agentCaps = []cap.Value{cap.SYS_PTRACE, cap.SYS_ADMIN, cap.DAC_READ_SEARCH}
 
 // agentMain is the life of the process that injects descriptors into callers.
 func agentMain() {

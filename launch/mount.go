@@ -28,7 +28,7 @@ const lookForBuffers = 20 * time.Millisecond
 
 // mountCaps are what the server of a mount needs when it is mounted: what callers' memory and /proc entries take, to register files for
 // passthrough and to unmount, and what the process that injects inherits.
-var mountCaps = []cap.Value{cap.SYS_PTRACE, cap.DAC_READ_SEARCH, cap.SYS_ADMIN, cap.SYS_RESOURCE}
+var mountCaps = []cap.Value{cap.SYS_PTRACE, cap.DAC_READ_SEARCH, cap.SYS_ADMIN}
 
 // MountConfig is what `heapfs mount` was asked for.
 type MountConfig struct {

@@ -52,3 +52,14 @@ func TestRoomForOneDescriptorIsEnough(t *testing.T) {
 		assert.Equal(t, r.Before, r.After)
 	}
 }
+
+// Nobody raises a hard limit for a caller, which could make itself a higher one of that.
+func TestAHardLimitStaysWhatItIs(t *testing.T) {
+	s := open(t, change{})
+	r := s.once(t, "limit", "1", "0")
+	assert.EqualValues(t, unix.EMFILE, r.Errno)
+	assert.Empty(t, r.Fault)
+	assert.Equal(t, r.Before, r.After)
+	assert.Contains(t, s.reason(), "hard limit")
+	soon(t, 1, s.files.discarded.Load)
+}

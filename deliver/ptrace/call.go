@@ -2,6 +2,7 @@ package ptrace
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -39,6 +40,7 @@ type Call struct {
 	id     heapnodes.Identity
 	known  bool            // id is filled in
 	thread *callers.Thread // nil until then, and if it can't be seen
+	unseen error           // why it can't
 
 	tenant *callers.Tenant[turn]
 	slow   bool // a look into the caller's memory was given up, and has the tenant's place and the view now
@@ -70,6 +72,7 @@ func (c *Call) Identity() heapnodes.Identity {
 	for {
 		t, kept, err := c.door.threads.Take(c.req.TID)
 		if err != nil {
+			c.unseen = err
 			return c.id
 		}
 		comm, err := t.Name()
@@ -175,6 +178,9 @@ func (c *Call) enter() error {
 	}
 	id := c.Identity()
 	if c.thread == nil {
+		if c.unseen != nil && !errors.Is(c.unseen, unix.ENOENT) && !errors.Is(c.unseen, unix.ESRCH) {
+			return fmt.Errorf("%w: %w", heapnodes.ErrDenied, c.unseen)
+		}
 		return heapnodes.ErrGone
 	}
 	place := make(turn, 1)

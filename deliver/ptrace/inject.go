@@ -29,6 +29,15 @@ func (s *session) call(nr uint64, args ...uint64) (int, error) {
 	if err := s.toSyscall(); err != nil {
 		return -1, err
 	}
+	// Another thread may have changed the instruction: through the gate of 32-bit calls the number would be another call's.
+	entry, errno := sys.PtraceSyscallInfo(s.TID)
+	if errno != 0 {
+		return -1, s.lost("PTRACE_GET_SYSCALL_INFO", errno)
+	}
+	changed := entry.Op != unix.PTRACE_SYSCALL_INFO_ENTRY || entry.Arch != nativeArch
+	if changed {
+		nr, a = ^uint64(0), [6]uint64{} // no call at all
+	}
 	if errno := sys.PtraceSetRegisters(s.TID, entering(s.regs, nr, a)); errno != 0 {
 		return -1, s.lost("PTRACE_SETREGS", errno)
 	}
@@ -41,6 +50,9 @@ func (s *session) call(nr uint64, args ...uint64) (int, error) {
 	}
 	if err := s.anew(); err != nil {
 		return -1, err
+	}
+	if changed {
+		return -1, fmt.Errorf("%w: its code was changed meanwhile", heapnodes.ErrNoInstaller)
 	}
 	if info.Op != unix.PTRACE_SYSCALL_INFO_EXIT {
 		return -1, fmt.Errorf("%w: call %d stopped with %d instead of at its end", heapnodes.ErrNoInstaller, nr, info.Op)

@@ -203,14 +203,28 @@ func (s *session) own(fd int) {
 	}
 }
 
-// sendTo sends the file into the other end of the caller's socket fd.
+// errNotPair: the number of the pair is from memory that the caller's other threads can write, and another file is there.
+var errNotPair = fmt.Errorf("%w: the caller has exchanged the injection's sockets", heapnodes.ErrNoInstaller)
+
+// sendTo sends the file into the other end of the caller's socket fd. Nothing but a socket of a pair, whose peer has no name, is sent to, and
+// nobody is waited for.
 func (s *session) sendTo(fd int) error {
+	// Even to close a file of another kind may wait for its maker.
+	link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", s.TID, fd))
+	if err != nil || !strings.HasPrefix(link, "socket:") {
+		return errNotPair
+	}
 	own, err := s.copyOf(fd)
 	if err != nil {
 		return err
 	}
 	defer sys.Close(own)
-	return send(own, []byte{0}, s.file)
+	peer, err := unix.Getpeername(own)
+	name, local := peer.(*unix.SockaddrUnix)
+	if err != nil || !local || name.Name != "" && name.Name != "@" { // as x/sys shows that there is no name
+		return errNotPair
+	}
+	return os.NewSyscallError("sendmsg", unix.Sendmsg(own, []byte{0}, unix.UnixRights(s.file), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT))
 }
 
 // copyOf gives the agent a descriptor of the caller's. Before Linux 6.9 a pidfd is the whole process's, whose table of descriptors may
@@ -276,8 +290,8 @@ func (s *session) passAtLimit() (int, error) {
 	return s.pass(at)
 }
 
-// raiseLimit gives the caller room for the injection's descriptors. It may raise its own limit up to the hard one; beyond that the agent
-// may, with CAP_SYS_RESOURCE.
+// raiseLimit gives the caller room for the injection's descriptors, as far as its own hard limit. Beyond that nobody raises it: what the limit
+// is comes from memory that the caller's other threads can write, and a child that it forks meanwhile would keep what was raised.
 func (s *session) raiseLimit() (lower func(), err error) {
 	if _, err := s.call(sysPrlimit, 0, unix.RLIMIT_NOFILE, 0, s.scratch); err != nil {
 		return nil, fmt.Errorf("prlimit64 in the caller: %w", err)
@@ -298,12 +312,8 @@ func (s *session) raiseLimit() (lower func(), err error) {
 			_ = s.limit(b) // lower than now, which is always allowed
 		}, nil
 	}
-	tgid, more := s.process(), unix.Rlimit{Cur: was.Cur + extraFiles, Max: was.Max + extraFiles}
-	if err := unix.Prlimit(tgid, unix.RLIMIT_NOFILE, &more, nil); err != nil {
-		return nil, fmt.Errorf("%w: it has room for its descriptor, and not for the %d that an injection needs beside it",
-			heapnodes.ErrCallerFiles, extraFiles)
-	}
-	return func() { _ = unix.Prlimit(tgid, unix.RLIMIT_NOFILE, &was, nil) }, nil
+	return nil, fmt.Errorf("%w: it has room for its descriptor, and its hard limit has none for the %d that an injection needs beside it",
+		heapnodes.ErrCallerFiles, extraFiles)
 }
 
 // limit sets the caller's limit of open files.
