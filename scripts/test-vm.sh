@@ -23,7 +23,7 @@ go build -buildvcs=false -o bin/testreport ./scripts/testreport
 rm -f "$HEAPFS_VM_TABLE"
 status=0
 # The time-out is for what has none of its own; each boot has, and the first run downloads the kernels, about 500 MB.
-go test -json -count=1 -timeout 40m -parallel 3 ./integration/vm/judge/... ./integration/vm/trees/... | tee bin/reports/vm.json | bin/testreport || status=1
+go test -json -count=1 -timeout 40m -parallel 2 ./integration/vm/judge/... ./integration/vm/trees/... | tee bin/reports/vm.json | bin/testreport || status=1
 if [ -s "$HEAPFS_VM_TABLE" ]; then
 	printf '\n%-6s %-46s %-14s %7s\n' kernel step verdict seconds
 	cat "$HEAPFS_VM_TABLE"

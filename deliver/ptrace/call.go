@@ -179,7 +179,7 @@ func (c *Call) enter() error {
 	id := c.Identity()
 	if c.thread == nil {
 		if c.unseen != nil && !errors.Is(c.unseen, unix.ENOENT) && !errors.Is(c.unseen, unix.ESRCH) {
-			return fmt.Errorf("%w: %w", heapnodes.ErrDenied, c.unseen)
+			return fmt.Errorf("%w: %v", heapnodes.ErrDenied, c.unseen)
 		}
 		return heapnodes.ErrGone
 	}

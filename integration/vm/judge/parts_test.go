@@ -35,7 +35,7 @@ var parts = []part{doors, clientsPart, heapPart, sysfsPart, conformancePart, mou
 func withHeaps(k vm.Kernel) bool { return k.Heaps }
 
 // kernelTime limits the steps of a kernel together.
-const kernelTime = 8 * time.Minute
+const kernelTime = 15 * time.Minute
 
 // TestKernels and the others boot their machines side by side (go test -parallel): alone, one leaves a third of two processors idle.
 func TestKernels(t *testing.T) {
