@@ -145,9 +145,10 @@ func TestAScatteredBufferIsRefusedEveryTime(t *testing.T) {
 		assert.Contains(t, e[0].Reason, "contiguous")
 	}
 	assert.Empty(t, scattered.Attachments())
+	// A refused attachment has used an id up.
 	a, errno := d.attach(uapi.AttachArg{FD: 4, Dir: uapi.ToDevice})
 	require.Zero(t, errno)
-	assert.Equal(t, uapi.AttachArg{FD: 4, Dir: uapi.ToDevice, AttachID: 1, DMAAddr: contiguous.Extents[0].Addr, NSegs: 1}, a)
+	assert.Equal(t, uapi.AttachArg{FD: 4, Dir: uapi.ToDevice, AttachID: 6, DMAAddr: contiguous.Extents[0].Addr, NSegs: 1}, a)
 	e := s.events()
 	require.Len(t, e, 1)
 	assert.Equal(t, events.Attach, e[0].Event)
@@ -157,9 +158,9 @@ func TestAScatteredBufferIsRefusedEveryTime(t *testing.T) {
 	addr, n := contiguous.Attachments()[0].DMA()
 	assert.Equal(t, contiguous.Extents[0].Addr, addr)
 	assert.Equal(t, 1, n)
-	require.Zero(t, d.detach(1))
+	require.Zero(t, d.detach(a.AttachID))
 	assert.Equal(t, []string{events.Detach}, s.kinds())
-	assert.Equal(t, syscall.EINVAL, d.detach(1))
+	assert.Equal(t, syscall.EINVAL, d.detach(a.AttachID))
 }
 
 func TestAnAttachmentKeepsTheBuffer(t *testing.T) {
