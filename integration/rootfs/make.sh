@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # make.sh: makes the root file system of the media programs (cam, lc-compliance, gst-launch-1.0 with libcamerasrc) from Debian's packages,
-# once, in the cache outside the checkout, and prints its path. It needs root, mmdebstrap, and a Debian mirror: HEAPFS_MIRROR, or Debian's own.
+# once, in the cache outside the checkout, and prints its path. It needs root, mmdebstrap, and a Debian mirror: HEAPFS_MIRROR, or this machine's.
 # Programs and libraries are Debian's as they are. The one file of ours is virtual.yaml, which tells libcamera of a camera without hardware.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=../../scripts/lib.sh
 . "$here/../../scripts/lib.sh"
 
-mirror=${HEAPFS_MIRROR:-http://deb.debian.org/debian}
+# Of a release itself, not of its updates.
+# shellcheck disable=SC2016 # apt's own variables
+mirror=${HEAPFS_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' | awk '$2 !~ /-/ { print $1; exit }')}
+[ -n "$mirror" ] || die "no Debian mirror: this machine's apt has no sources; name one with HEAPFS_MIRROR"
 packages=base-files,base-passwd,libc-bin,dash,coreutils,libcamera-tools,libcamera-ipa
 packages+=,gstreamer1.0-libcamera,gstreamer1.0-tools,gstreamer1.0-plugins-base
 
