@@ -18,23 +18,15 @@ import (
 // Devices is the directory of device files: one for each device of the board. It is a file system of its own, because everything in the
 // heap directory is taken for a heap.
 type Devices struct {
-	fs.Inode
+	directory
 	devices []*heapnodes.Device
-	owner   Owner
-	made    time.Time
 }
 
-var (
-	_ fs.NodeOnAdder   = (*Devices)(nil)
-	_ fs.NodeGetattrer = (*Devices)(nil)
-	_ fs.NodeUnlinker  = (*Devices)(nil)
-	_ fs.NodeRmdirer   = (*Devices)(nil)
-	_ fs.NodeRenamer   = (*Devices)(nil)
-)
+var _ fs.NodeOnAdder = (*Devices)(nil)
 
 // NewDevices makes the directory of devices.
 func NewDevices(devices []*heapnodes.Device, owner Owner) *Devices {
-	return &Devices{devices: devices, owner: owner, made: time.Now()}
+	return &Devices{directory: directory{owner: owner, made: time.Now()}, devices: devices}
 }
 
 // OnAdd fills the directory.
@@ -43,32 +35,6 @@ func (t *Devices) OnAdd(ctx context.Context) {
 		child := t.NewPersistentInode(ctx, &device{tree: t, dev: d}, fs.StableAttr{Mode: fuse.S_IFREG, Ino: rootIno + 1 + uint64(i)})
 		t.AddChild(d.Name, child, false)
 	}
-}
-
-// Getattr of the directory.
-func (t *Devices) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	t.attr(&out.Attr, fuse.S_IFDIR|dirMode, t.owner)
-	out.Nlink = 2
-	out.SetTimeout(keep)
-	return fs.OK
-}
-
-// Unlink removes nothing.
-func (t *Devices) Unlink(context.Context, string) syscall.Errno { return syscall.EPERM }
-
-// Rmdir removes nothing.
-func (t *Devices) Rmdir(context.Context, string) syscall.Errno { return syscall.EPERM }
-
-// Rename moves nothing.
-func (t *Devices) Rename(context.Context, string, fs.InodeEmbedder, string, uint32) syscall.Errno {
-	return syscall.EPERM
-}
-
-func (t *Devices) attr(a *fuse.Attr, mode uint32, owner Owner) {
-	a.Mode = mode
-	a.Nlink = 1
-	a.Owner = fuse.Owner{Uid: owner.UID, Gid: owner.GID}
-	a.SetTimes(&t.made, &t.made, &t.made)
 }
 
 // device is a device file.
@@ -85,15 +51,7 @@ var (
 )
 
 func (d *device) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	owner := d.tree.owner
-	if d.dev.UID >= 0 {
-		owner.UID = uint32(d.dev.UID)
-	}
-	if d.dev.GID >= 0 {
-		owner.GID = uint32(d.dev.GID)
-	}
-	d.tree.attr(&out.Attr, fuse.S_IFREG|d.dev.Mode, owner)
-	out.SetTimeout(keep)
+	d.tree.file(out, d.dev.Mode, d.dev.UID, d.dev.GID)
 	return fs.OK
 }
 

@@ -44,15 +44,7 @@ func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) sy
 }
 
 func (n *node) attr(out *fuse.AttrOut) {
-	owner := n.tree.owner
-	if n.heap.UID >= 0 {
-		owner.UID = uint32(n.heap.UID)
-	}
-	if n.heap.GID >= 0 {
-		owner.GID = uint32(n.heap.GID)
-	}
-	n.tree.attr(&out.Attr, fuse.S_IFREG|n.heap.Mode, owner)
-	out.SetTimeout(keep)
+	n.tree.file(out, n.heap.Mode, n.heap.UID, n.heap.GID)
 }
 
 // Setattr changes nothing. A kernel's node can be opened with O_TRUNC and touched by its owner, so that much succeeds; mode and

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -29,7 +28,7 @@ type Owner struct{ UID, GID uint32 }
 // Tree is the heap directory of an instance: the heap nodes, symbolic links to them, and nothing else. Clients that iterate the directory take every entry for
 // a heap. A node of a set of devices is found by name only.
 type Tree struct {
-	fs.Inode
+	directory
 
 	// Sets finds the nodes of sets; nil has none. It must not change once the tree is served.
 	Sets Sets
@@ -40,21 +39,13 @@ type Tree struct {
 	listed map[string]*fs.Inode // filled by OnAdd, as is
 	links  []*link
 	sets   setNodes
-	owner  Owner
-	made   time.Time
 }
 
-var (
-	_ fs.NodeOnAdder   = (*Tree)(nil)
-	_ fs.NodeGetattrer = (*Tree)(nil)
-	_ fs.NodeUnlinker  = (*Tree)(nil)
-	_ fs.NodeRmdirer   = (*Tree)(nil)
-	_ fs.NodeRenamer   = (*Tree)(nil)
-)
+var _ fs.NodeOnAdder = (*Tree)(nil)
 
 // NewTree makes the directory of nodes.
 func NewTree(nodes []*heapnodes.Node, owner Owner) *Tree {
-	return &Tree{nodes: nodes, owner: owner, made: time.Now()}
+	return &Tree{directory: directory{owner: owner, made: time.Now()}, nodes: nodes}
 }
 
 // NodeByIno is the node of an inode of this tree's file system, or nil.
@@ -77,35 +68,6 @@ func (t *Tree) OnAdd(ctx context.Context) {
 		t.listed[n.Name] = child
 	}
 	t.addLinks(ctx)
-}
-
-// Getattr of the directory.
-func (t *Tree) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	t.attr(&out.Attr, fuse.S_IFDIR|dirMode, t.owner)
-	out.Nlink = 2
-	out.SetTimeout(keep)
-	return fs.OK
-}
-
-// Unlink, Rmdir and Rename are EPERM: a node is there for everybody as long as the instance is. (go-fuse allows the first two where
-// they are not defined; it refuses to make anything.)
-
-// Unlink removes nothing.
-func (t *Tree) Unlink(context.Context, string) syscall.Errno { return syscall.EPERM }
-
-// Rmdir removes nothing.
-func (t *Tree) Rmdir(context.Context, string) syscall.Errno { return syscall.EPERM }
-
-// Rename moves nothing.
-func (t *Tree) Rename(context.Context, string, fs.InodeEmbedder, string, uint32) syscall.Errno {
-	return syscall.EPERM
-}
-
-func (t *Tree) attr(a *fuse.Attr, mode uint32, owner Owner) {
-	a.Mode = mode
-	a.Nlink = 1
-	a.Owner = fuse.Owner{Uid: owner.UID, Gid: owner.GID}
-	a.SetTimes(&t.made, &t.made, &t.made)
 }
 
 // Serve answers the file system on the open /dev/fuse descriptor fd, which belongs to it from now on, once the kernel's first
