@@ -318,7 +318,7 @@ func TestACallerThatIsFrozen(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Skip("kernel lacks: control groups that freeze (CONFIG_CGROUPS)")
+		t.Skip("kernel lacks: control groups that freeze; to have them: boot a kernel with CONFIG_CGROUPS")
 	}
 }
 
