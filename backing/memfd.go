@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/internal/stock"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -44,22 +45,21 @@ const (
 // and no mapping exists (fcntl(2), F_SETLEASE). The kernel does not count the descriptor that memfd_create returned, so that
 // one is closed at once. When to ask is hinted by inotify; hints may be coalesced or lost, so a slow timer asks too.
 type Memfds struct {
-	hints *hints
-	stock chan *Memfd
-	limit limits
-	low   chan struct{} // the stock wants to be filled
-	stop  chan struct{}
-	wg    sync.WaitGroup
+	hints  *hints
+	blanks chan *Memfd // files without a size
+	limit  limits
+	low    chan struct{} // the blanks want to be filled
+	stop   chan struct{}
+	wg     sync.WaitGroup
 
 	// ending is held for reading while a file is taken out of the account and its end is told, so that a Sweep can wait for it.
 	ending sync.RWMutex
 
-	mu      sync.Mutex // of what follows
-	live    map[*Memfd]struct{}
-	ready   []*Memfd // complete but for an owner, all of the size readyOf
-	readyOf uint64
-	lastOf  uint64 // the size that was asked for last
-	wanted  uint64 // the size that was asked for twice in a row, 0 for none
+	// ready are files with their size and seals. Giving a file these is a tenth of an ALLOC.
+	ready *stock.Sized[*Memfd]
+
+	mu   sync.Mutex // of what follows
+	live map[*Memfd]struct{}
 }
 
 // limits keep the server from running out of descriptors in the middle of something: an ALLOC too many is refused before.
@@ -90,7 +90,7 @@ type Memfd struct {
 func NewMemfds() (*Memfds, error) {
 	limit := limitsOf(sys.FileLimit())
 	m := &Memfds{
-		limit: limit, stock: make(chan *Memfd, limit.stock), low: make(chan struct{}, 1), stop: make(chan struct{}),
+		limit: limit, blanks: make(chan *Memfd, limit.stock), low: make(chan struct{}, 1), stop: make(chan struct{}),
 		live: map[*Memfd]struct{}{},
 	}
 	// Whether the kernel has what this way needs is found out here, not in a caller's ALLOC.
@@ -103,6 +103,7 @@ func NewMemfds() (*Memfds, error) {
 		slog.Warn("no inotify: the end of a buffer is seen later", "error", err)
 	}
 	first.close()
+	m.ready = stock.NewSized(limit.ready, m.complete, (*Memfd).close)
 	m.wg.Add(2)
 	go m.fill()
 	go m.tick()
@@ -112,6 +113,7 @@ func NewMemfds() (*Memfds, error) {
 
 // Close ends the exporter and closes every descriptor of it. Callers keep what they hold; nobody is told of an end any more.
 func (m *Memfds) Close() {
+	m.ready.Close()
 	close(m.stop)
 	if m.hints != nil {
 		m.hints.close()
@@ -120,11 +122,10 @@ func (m *Memfds) Close() {
 	if m.hints != nil {
 		defer m.hints.release()
 	}
-	close(m.stock)
-	for f := range m.stock {
+	close(m.blanks)
+	for f := range m.blanks {
 		f.close()
 	}
-	m.dropReady(0)
 	for _, f := range m.all() {
 		f.close()
 	}
@@ -139,8 +140,12 @@ func (m *Memfds) New(size uint64, accMode int, cpu bool, gone func()) (*Memfd, e
 	if m.count() >= m.limit.live {
 		return nil, fmt.Errorf("%w: %d live buffers", ErrTooManyFiles, m.limit.live)
 	}
-	if f := m.takeReady(size, accMode, cpu, gone); f != nil {
-		return f, nil
+	if accMode == unix.O_RDWR && cpu {
+		if f, ok := m.ready.Take(size); ok {
+			f.gone = gone
+			m.add(f)
+			return f, nil
+		}
 	}
 	f, err := m.take()
 	if err != nil {
@@ -151,9 +156,7 @@ func (m *Memfds) New(size uint64, accMode int, cpu bool, gone func()) (*Memfd, e
 		f.close()
 		return nil, err
 	}
-	m.mu.Lock()
-	m.live[f] = struct{}{}
-	m.mu.Unlock()
+	m.add(f)
 	return f, nil
 }
 
@@ -287,6 +290,12 @@ func (m *Memfds) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.live)
+}
+
+func (m *Memfds) add(f *Memfd) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.live[f] = struct{}{}
 }
 
 func (m *Memfds) all() []*Memfd {

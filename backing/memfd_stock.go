@@ -42,86 +42,24 @@ func (f *Memfd) open(first int) (err error) {
 	return err
 }
 
-// takeReady gives a file that needs nothing more, or nil. Programs ask for the same size again and again, as a rule, and giving a file
-// its size and seals is a tenth of an ALLOC.
-func (m *Memfds) takeReady(size uint64, accMode int, cpu bool, gone func()) *Memfd {
-	if accMode != unix.O_RDWR || !cpu {
-		return nil
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.lastOf == size && m.wanted != size {
-		m.wanted = size
-		m.wantStock()
-	}
-	m.lastOf = size
-	if m.readyOf != size || len(m.ready) == 0 {
-		return nil
-	}
-	f := m.ready[len(m.ready)-1]
-	m.ready = m.ready[:len(m.ready)-1]
-	if len(m.ready) < m.limit.ready/2 {
-		m.wantStock()
-	}
-	f.gone = gone
-	m.live[f] = struct{}{}
-	return f
-}
-
-// makeReady completes files of the size that is wanted. False if it could not, or there is nothing more to do.
-func (m *Memfds) makeReady() bool {
-	m.mu.Lock()
-	size := m.wanted
-	change, full := size != m.readyOf, len(m.ready) >= m.limit.ready
-	m.mu.Unlock()
-	switch {
-	case change:
-		m.dropReady(size)
-	case full:
-		return false
-	}
-	if size == 0 {
-		return false
-	}
+// complete makes a file that needs nothing more but an owner.
+func (m *Memfds) complete(size uint64) (*Memfd, error) {
 	f, err := m.blank()
-	if err == nil {
-		if err = f.prepare(size, unix.O_RDWR, true); err != nil {
-			f.close()
-		}
-	}
 	if err != nil {
-		slog.Debug("no files are made ready", "error", err)
-		return false
+		return nil, err
 	}
-	m.mu.Lock()
-	stale := m.readyOf != size
-	if !stale {
-		m.ready = append(m.ready, f)
-	}
-	m.mu.Unlock()
-	if stale { // dropped meanwhile
+	if err := f.prepare(size, unix.O_RDWR, true); err != nil {
 		f.close()
+		return nil, err
 	}
-	return true
+	return f, nil
 }
 
-// dropReady closes the ready files, says how many, and has those of another size made from now on: none for 0.
-func (m *Memfds) dropReady(size uint64) int {
-	m.mu.Lock()
-	drop := m.ready
-	m.ready, m.readyOf, m.wanted = nil, size, size
-	m.mu.Unlock()
-	for _, f := range drop {
-		f.close()
-	}
-	return len(drop)
-}
-
-// take gives a blank file from the stock, or makes one where that is empty.
+// take gives a blank file, or makes one where none lies ready.
 func (m *Memfds) take() (*Memfd, error) {
 	select {
-	case f := <-m.stock:
-		if len(m.stock) < cap(m.stock)/2 {
+	case f := <-m.blanks:
+		if len(m.blanks) < cap(m.blanks)/2 {
 			m.wantStock()
 		}
 		return f, nil
@@ -134,7 +72,7 @@ func (m *Memfds) take() (*Memfd, error) {
 	default:
 	}
 	f, err := m.blank()
-	if err != nil && m.dropReady(0) > 0 {
+	if err != nil && m.ready.Drop() > 0 {
 		// What lies ready for another size holds descriptors that are needed more here.
 		f, err = m.blank()
 	}
@@ -157,25 +95,18 @@ func (m *Memfds) fill() {
 			return
 		case <-m.low:
 		}
-		for len(m.stock) < cap(m.stock) {
+		for len(m.blanks) < cap(m.blanks) {
 			f, err := m.blank()
 			if err != nil {
 				slog.Debug("the stock of files is not filled", "error", err)
 				break
 			}
 			select {
-			case m.stock <- f:
+			case m.blanks <- f:
 				continue
 			case <-m.stop:
 				f.close()
 				return
-			}
-		}
-		for m.makeReady() {
-			select {
-			case <-m.stop:
-				return
-			default:
 			}
 		}
 	}

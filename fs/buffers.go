@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/heapnodes"
+	"github.com/heapfs/heapfs/internal/stock"
 	"github.com/heapfs/heapfs/internal/sys"
 )
 
@@ -28,6 +29,11 @@ const (
 
 	// maxBackground is how many requests that nobody waits for the kernel may have under way; the end of a buffer is one of them.
 	maxBackground = 256
+
+	// maxReady is how many buffers of the size that was asked for last lie ready. The kernel asks this file system twice to make one.
+	maxReady = 8
+	// readyShare of the limit of open files is what it may be where that is small; each has three descriptors.
+	readyShare = 64
 )
 
 // noexecSince is the kernel from which on a dma-buf can't be mapped for execution (drivers/dma-buf/dma-buf.c); 6.18 allows it.
@@ -41,8 +47,6 @@ var noexecSince = [2]int{7, 0}
 //
 // The fields must not change once a buffer is exported.
 type Buffers struct {
-	// Files makes the memory that the kernel passes through to; nil: no passthrough.
-	Files heapnodes.Exporter
 	// Heaps answers ioctls on buffers.
 	Heaps *heapnodes.Heaps
 	// Sync makes sync files in this file system; nil: there are none here.
@@ -50,7 +54,11 @@ type Buffers struct {
 	// Door makes the Callers of ioctls that need more than FUSE gives: nil has none.
 	Door Door
 
+	files heapnodes.Exporter        // makes the memory that the kernel passes through to; nil: no passthrough
+	ready *stock.Sized[*bufferFile] // with passthrough: buffers that need nothing more but an owner
+
 	server *fuse.Server
+	dev    int    // the open /dev/fuse
 	root   int    // the root of the detached mount
 	device uint64 // of the superblock, as stat shows it
 	done   chan struct{}
@@ -79,7 +87,7 @@ func NewBuffers(dev int) (*Buffers, error) {
 		return nil, err
 	}
 	b := &Buffers{
-		root: root, done: make(chan struct{}), live: map[uint64]*bufferFile{}, syncs: map[uint64]*syncFile{}, made: time.Now(),
+		dev: dev, root: root, done: make(chan struct{}), live: map[uint64]*bufferFile{}, syncs: map[uint64]*syncFile{}, made: time.Now(),
 		owner: fuse.Owner{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())},
 	}
 	files := sys.FileLimit()
@@ -88,7 +96,7 @@ func NewBuffers(dev int) (*Buffers, error) {
 	b.server, err = fuse.NewServer(bufferOps{fuse.NewDefaultRawFileSystem(), b}, fmt.Sprintf("/dev/fd/%d", dev), &fuse.MountOptions{
 		Name: "heapfs", DisableReadDirPlus: true, ExplicitDataCacheControl: true, DisableSplice: true,
 		MaxBackground: maxBackground, MaxWrite: maxWrite,
-		Logger: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		Logger: libraryLog(),
 	})
 	if err != nil {
 		sys.Close(root)
@@ -121,8 +129,22 @@ func (b *Buffers) allowDirty() {
 	}
 }
 
+// PassThrough has the kernel map files of memory in the place of those that are exported from now on. Where in a pool a buffer lies must not
+// matter to files. CheckPassthrough says beforehand whether that works.
+func (b *Buffers) PassThrough(files heapnodes.Exporter) {
+	b.files = files
+	b.ready = stock.NewSized(min(maxReady, max(2, sys.FileLimit()/readyShare)), func(size uint64) (*bufferFile, error) {
+		return b.make(heapnodes.ExportRequest{Size: size, AccMode: unix.O_RDWR, CPU: true})
+	}, (*bufferFile).Discard)
+}
+
 // Close lets go of the mount. Buffers that somebody holds are served as long as this process lives; Done tells of the last one's end.
-func (b *Buffers) Close() { sys.Close(b.root) }
+func (b *Buffers) Close() {
+	if b.ready != nil {
+		b.ready.Close()
+	}
+	sys.Close(b.root)
+}
 
 // Done is closed when the mount and all buffers are gone.
 func (b *Buffers) Done() <-chan struct{} { return b.done }

@@ -58,8 +58,26 @@ type bufferFile struct {
 
 var _ heapnodes.Export = (*bufferFile)(nil)
 
-// Export makes a buffer's file and its caller's open of it.
+// Export makes a buffer's file and its caller's open of it, or takes one that lies ready.
 func (b *Buffers) Export(r heapnodes.ExportRequest) (heapnodes.Export, error) {
+	if b.ready != nil && r.AccMode == unix.O_RDWR && r.CPU {
+		if f, ok := b.ready.Take(r.Size); ok {
+			f.gone = r.Gone
+			return f, nil
+		}
+	}
+	f, err := b.make(r)
+	if err != nil && b.ready != nil && b.ready.Drop() > 0 {
+		// What lies ready for another size holds what is needed more here.
+		f, err = b.make(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (b *Buffers) make(r heapnodes.ExportRequest) (*bufferFile, error) {
 	f := &bufferFile{
 		of: b, ino: b.last.Add(1), size: r.Size, cpu: r.CPU, gone: r.Gone, store: -1, lease: -1, caller: -1,
 	}
@@ -68,7 +86,7 @@ func (b *Buffers) Export(r heapnodes.ExportRequest) (heapnodes.Export, error) {
 		r.AccMode = unix.O_WRONLY
 	}
 	var err error
-	if b.Files != nil {
+	if b.files != nil {
 		err = f.passThrough(r)
 	} else {
 		err = f.cache(r)
@@ -87,7 +105,7 @@ func (f *bufferFile) passThrough(r heapnodes.ExportRequest) error {
 	// The kernel opens the memory anew, as the buffer is opened. This open is only to be registered.
 	of.AccMode, of.Gone = unix.O_RDWR, f.end
 	var err error
-	if f.memory, err = f.of.Files.Export(of); err != nil {
+	if f.memory, err = f.of.files.Export(of); err != nil {
 		return err
 	}
 	id, errno := f.of.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(f.memory.FD())})
@@ -199,8 +217,8 @@ func (f *bufferFile) close() {
 
 // Sweep asks of every buffer whether somebody holds it. When it returns, the gone of each that nobody held before has been called.
 func (b *Buffers) Sweep() {
-	if b.Files != nil {
-		b.Files.Sweep()
+	if b.files != nil {
+		b.files.Sweep()
 	} else {
 		for _, f := range b.all() {
 			f.check()

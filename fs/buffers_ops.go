@@ -244,7 +244,7 @@ func (o bufferOps) Ioctl(
 	}
 	var errno syscall.Errno
 	if o.Door != nil && needsDoor(cmd) {
-		r := newRequest(ctx, in.NodeId, cmd, in.Arg, inbuf, outbuf)
+		r := newRequest(ctx, o.dev, in.Unique, in.NodeId, cmd, in.Arg, inbuf, outbuf)
 		out.Result, errno = throughDoor(ctx, o.Door, r, func(ctx context.Context, c heapnodes.Caller) error {
 			return buffer.Ioctl(ctx, c, cmd, in.Arg)
 		})

@@ -153,7 +153,7 @@ func (o bufferOps) syncIoctl(ctx context.Context, in *fuse.IoctlIn, inbuf []byte
 		return fuse.Status(unix.ENOTTY)
 	}
 	cmd := uapi.Cmd(in.Cmd)
-	r := newRequest(ctx, in.NodeId, cmd, in.Arg, inbuf, outbuf)
+	r := newRequest(ctx, o.dev, in.Unique, in.NodeId, cmd, in.Arg, inbuf, outbuf)
 	result, errno := throughDoor(ctx, o.Door, r, func(ctx context.Context, c heapnodes.Caller) error {
 		return file.Ioctl(ctx, c, cmd, in.Arg)
 	})

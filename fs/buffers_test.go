@@ -71,7 +71,7 @@ func openShop(t *testing.T, passthrough bool) *shop {
 		m, err := backing.NewMemfds()
 		require.NoError(t, err)
 		t.Cleanup(m.Close)
-		b.Files = memfds{m}
+		b.PassThrough(memfds{m})
 	}
 	s := &shop{Buffers: b}
 	files, err := backing.NewStandIns() // a machine with /dev/udmabuf would have the kernel's own
@@ -171,7 +171,7 @@ type ownCall struct {
 
 func (ownDoor) Call(r Request) Call           { return &ownCall{Request: r} }
 func (c *ownCall) Wrote() bool                { return false }
-func (c *ownCall) End(error) bool             { return false }
+func (c *ownCall) End(error)                  {}
 func (c *ownCall) Write([]byte, uint64) error { return nil }
 func (c *ownCall) Read(p []byte, addr uint64) error {
 	if n, err := sys.ReadVM(os.Getpid(), p, addr); err != nil || n < len(p) {
@@ -201,7 +201,7 @@ func TestABufferRefusesWhatADmaBufRefuses(t *testing.T) {
 		fd := s.alloc(t, 0, pageSize+1, unix.O_RDWR)
 		defer sys.Close(fd)
 		buf := make([]byte, 16)
-		if s.Files != nil {
+		if s.files != nil {
 			_, err := unix.Read(fd, buf)
 			assert.Equal(t, unix.EINVAL, err, "read")
 			_, err = unix.Pread(fd, buf, pageSize)

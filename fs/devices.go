@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"syscall"
 	"time"
 
@@ -110,7 +109,7 @@ func ServeDevices(fd int, t *Devices) (done <-chan struct{}, err error) {
 	})
 	server, err := fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
 		Name: "heapfs", DisableReadDirPlus: true,
-		Logger: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		Logger: libraryLog(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("FUSE: %w", err)

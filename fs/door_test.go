@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -41,7 +42,11 @@ func (c *fakeCall) Install(int, bool) (int, error) {
 	if c.door.fail != nil {
 		return -1, c.door.fail
 	}
-	c.req.Reply()
+	device, reply := c.req.Reply()
+	n, err := unix.Write(device, reply)
+	if err != nil || n != len(reply) {
+		return -1, fmt.Errorf("%w: %d, %v", heapnodes.ErrNoInstaller, n, err)
+	}
 	c.replied = true
 	return 5, c.door.late
 }
@@ -55,10 +60,7 @@ func (c *fakeCall) Write(p []byte, addr uint64) error {
 
 func (c *fakeCall) Wrote() bool { return c.wrote }
 
-func (c *fakeCall) End(err error) bool {
-	c.door.ended <- err
-	return c.replied
-}
+func (c *fakeCall) End(err error) { c.door.ended <- err }
 
 func TestAnAllocWithADoorIsRepliedToInTheMiddle(t *testing.T) {
 	d := &fakeDoor{ended: make(chan error, 1), late: heapnodes.ErrCallerFiles}

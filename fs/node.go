@@ -113,7 +113,7 @@ func (n *node) Ioctl(ctx context.Context, _ fs.FileHandle, cmd uint32, arg uint6
 	clear(output)
 	// Only number 0 can need what FUSE can't do.
 	if n.tree.Door != nil && uapi.Cmd(cmd).NR() == 0 {
-		r := newRequest(ctx, n.StableAttr().Ino, uapi.Cmd(cmd), arg, input, output)
+		r := newRequest(ctx, n.tree.device, n.tree.uniques.of(ctx.Done()), n.StableAttr().Ino, uapi.Cmd(cmd), arg, input, output)
 		return throughDoor(ctx, n.tree.Door, r, func(ctx context.Context, c heapnodes.Caller) error {
 			return n.heap.Ioctl(ctx, c, uapi.Cmd(cmd), arg)
 		})

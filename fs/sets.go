@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"strings"
+
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -113,22 +114,4 @@ func (t *Tree) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
 		list = append(list, fuse.DirEntry{Mode: fuse.S_IFLNK, Name: l.name, Ino: linkIno + uint64(i)})
 	}
 	return fs.NewListDirStream(list), fs.OK
-}
-
-// oneName is the file system in which the orders of a set are one name. A library that remembers a name for each look-up would remember
-// 40,320 of them for a set of 8 devices.
-type oneName struct {
-	fuse.RawFileSystem
-	tree *Tree
-}
-
-// Lookup asks for the canonical name of a set.
-func (o oneName) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	t := o.tree
-	if header.NodeId == fuse.FUSE_ROOT_ID && t.Sets != nil && t.listed[name] == nil && strings.Contains(name, devices.SetSeparator) {
-		if canonical, ok := t.Sets.CanonicalSet(name); ok {
-			name = canonical
-		}
-	}
-	return o.RawFileSystem.Lookup(cancel, header, name, out)
 }

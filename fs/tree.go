@@ -3,12 +3,13 @@ package fs
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/heapfs/heapfs/devices"
 	"github.com/heapfs/heapfs/heapnodes"
 )
 
@@ -39,6 +40,9 @@ type Tree struct {
 	listed map[string]*fs.Inode // filled by OnAdd, as is
 	links  []*link
 	sets   setNodes
+
+	device  int // the open /dev/fuse, once it is served
+	uniques uniques
 }
 
 var _ fs.NodeOnAdder = (*Tree)(nil)
@@ -74,13 +78,14 @@ func (t *Tree) OnAdd(ctx context.Context) {
 // request is answered. It returns when that is done; done is closed when the file system is unmounted everywhere.
 func Serve(fd int, t *Tree) (done <-chan struct{}, err error) {
 	timeout := keep
+	t.device = fd
 	raw := fs.NewNodeFS(t, &fs.Options{
 		EntryTimeout: &timeout, AttrTimeout: &timeout, NegativeTimeout: &timeout,
 		RootStableAttr: &fs.StableAttr{Ino: rootIno},
 	})
-	server, err := fuse.NewServer(oneName{raw, t}, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
+	server, err := fuse.NewServer(treeOps{raw, t}, fmt.Sprintf("/dev/fd/%d", fd), &fuse.MountOptions{
 		Name: "heapfs", DisableReadDirPlus: true,
-		Logger: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		Logger: libraryLog(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("FUSE: %w", err)
@@ -91,4 +96,31 @@ func Serve(fd int, t *Tree) (done <-chan struct{}, err error) {
 		server.Serve()
 	}()
 	return ended, nil
+}
+
+// treeOps is what the library's nodes leave to be done.
+type treeOps struct {
+	fuse.RawFileSystem
+	tree *Tree
+}
+
+// Lookup asks for the canonical name of a set: all orders of its devices are one file. A library that remembers a name for each look-up would
+// remember 40,320 of them for a set of 8 devices.
+func (o treeOps) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	t := o.tree
+	if header.NodeId == fuse.FUSE_ROOT_ID && t.Sets != nil && t.listed[name] == nil && strings.Contains(name, devices.SetSeparator) {
+		if canonical, ok := t.Sets.CanonicalSet(name); ok {
+			name = canonical
+		}
+	}
+	return o.RawFileSystem.Lookup(cancel, header, name, out)
+}
+
+// Ioctl notes the number of a request that a door may answer.
+func (o treeOps) Ioctl(cancel <-chan struct{}, in *fuse.IoctlIn, inbuf []byte, out *fuse.IoctlOut, outbuf []byte) fuse.Status {
+	if o.tree.Door != nil {
+		o.tree.uniques.begin(cancel, in.Unique)
+		defer o.tree.uniques.end(cancel)
+	}
+	return o.RawFileSystem.Ioctl(cancel, in, inbuf, out, outbuf)
 }

@@ -106,13 +106,13 @@ type tellingCall struct {
 }
 
 // End tells of a refusal, and ends the call.
-func (c tellingCall) End(err error) bool {
+func (c tellingCall) End(err error) {
 	if errors.Is(err, heapnodes.ErrDenied) {
 		c.told.Do(func() {
 			slog.Error("programs can't be given buffers", "error", err, "next", doctor.ExplainTrace(err))
 		})
 	}
-	return c.Call.End(err)
+	c.Call.End(err)
 }
 
 // ownFilters is how many seccomp filters this process has: those of a container around it, which whatever it starts has too.

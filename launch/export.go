@@ -87,7 +87,7 @@ func (in *instance) newBuffers() (heapnodes.Exporter, error) {
 				b.Close()
 				return nil, err
 			}
-			b.Files = memfds{m}
+			b.PassThrough(memfds{m})
 		case errors.Is(err, fs.ErrNoPassthrough):
 			slog.Info("buffers are files of the page cache", "reason", err)
 			in.plan.Export = exportCached

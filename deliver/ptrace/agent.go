@@ -64,12 +64,16 @@ func (a *agent) serve(control int) {
 	}
 	buf := make([]byte, maxMessage)
 	for {
-		b, fd, err := receive(control, buf)
+		b, fds, err := receive(control, buf)
 		if err != nil {
 			break // the Door is closed
 		}
+		if len(b) != 1 || len(fds) != 1 {
+			closeAll(fds)
+			continue
+		}
+		fd := fds[0]
 		switch {
-		case fd < 0 || len(b) == 0:
 		case b[0] == msgLedger && a.ledger == nil:
 			if a.ledger, err = mapLedger(fd); err != nil {
 				slog.Warn("an agent that is killed leaves descriptors in callers", "error", err)
@@ -96,20 +100,19 @@ func (a *agent) work(sock, place int) {
 		<-a.over
 		return
 	}
-	buf := make([]byte, maxMessage)
+	buf := make([]byte, maxOrder)
 	for {
-		b, file, err := receive(sock, buf)
+		b, fds, err := receive(sock, buf)
 		if err != nil {
 			break
 		}
 		o, err := decodeOrder(b)
-		if err != nil {
-			slog.Error("the agent was asked for something else", "error", err)
-			sys.Close(file)
+		if err != nil || len(fds) != 2 {
+			slog.Error("the agent was asked for something else", "error", err, "descriptors", len(fds))
+			closeAll(fds)
 			break
 		}
-		o.file = file
-		if a.session(sock, buf, o, place) {
+		if a.session(sock, o, fds[0], fds[1], place) {
 			// A thread that has not stopped can't be detached. It is let go when its tracer ends, which this thread does when its
 			// goroutine returns without unlocking it.
 			go a.work(sock, place)
@@ -134,24 +137,34 @@ func (a *agent) place() int {
 	}
 }
 
-// session does one order, whose file is its own. stuck says that the caller is traced still and can't be let go.
-func (a *agent) session(sock int, buf []byte, o order, place int) (stuck bool) {
-	s := &session{order: o, reached: a.reached, ledger: a.ledger, place: place, late: new(atomic.Bool), received: -1}
-	defer a.watch.over(a.watch.begin(s))
-	defer s.closeFile()
+// session does one order; file and device are its own. stuck says that the caller is traced still and can't be let go.
+func (a *agent) session(sock int, o order, file, device, place int) (stuck bool) {
+	s := &session{
+		order: o, file: file, device: device, reached: a.reached, ledger: a.ledger, place: place, late: new(atomic.Bool), received: -1,
+	}
+	defer s.closeFiles()
 	defer a.ledger.note(place, o.TID, left{}) // also of who has ended
+	defer a.ledger.answer(place, 0)
+	defer func() { _ = send(sock, []byte{msgDone}) }()
 	s.placed = func(n int) {
 		// The Door ends the transaction while the caller tidies up. If it is gone, awaitEnd finds out.
-		_ = send(sock, numbered(msgInstalled, n), -1)
+		_ = send(sock, numbered(msgInstalled, n))
 	}
-	if err := s.seize(); err != nil {
-		_ = send(sock, failure(err), -1)
-		_ = awaitEnd(sock, buf)
-		_ = send(sock, []byte{msgDone}, -1)
-		return false
+	err := s.seize()
+	if err == nil {
+		err = s.reply()
 	}
-	_ = send(sock, []byte{msgSeized}, -1) // should the Door be gone, so is the caller's ioctl
-	err := deliver(s)
+	if err != nil {
+		_ = send(sock, failure(err)) // the Door replies, or has
+	}
+	// From here on there is a reply, so the caller can be late.
+	defer a.watch.over(a.watch.begin(s))
+	if err != nil {
+		stuck = s.letGo()
+		_ = awaitEnd(sock)
+		return stuck
+	}
+	err = deliver(s)
 	if err != nil && !s.traced {
 		err = errGone // whatever that looked like
 	}
@@ -159,14 +172,25 @@ func (a *agent) session(sock int, buf []byte, o order, place int) (stuck bool) {
 		if s.regs == nil && !errors.Is(err, errStop) {
 			s.detach()
 		}
-		_ = send(sock, failure(err), -1)
+		_ = send(sock, failure(err))
 	}
-	f := awaitEnd(sock, buf)
+	f := awaitEnd(sock)
 	if stuck = errors.Is(err, errStop); !stuck {
 		s.finish(f)
 	}
-	_ = send(sock, []byte{msgDone}, -1)
 	return stuck
+}
+
+// letGo lets a caller go on that is to have nothing. If it was asked to stop, that comes first.
+func (s *session) letGo() (stuck bool) {
+	if !s.traced {
+		return false
+	}
+	err := s.awaitStop()
+	if err == nil {
+		s.detach()
+	}
+	return errors.Is(err, errStop)
 }
 
 func deliver(s *session) error {
@@ -180,9 +204,10 @@ func deliver(s *session) error {
 }
 
 // awaitEnd waits for the end of the transaction. A Door that is gone can't want the descriptor kept.
-func awaitEnd(sock int, buf []byte) finish {
-	b, fd, err := receive(sock, buf)
-	sys.Close(fd)
+func awaitEnd(sock int) finish {
+	var buf [maxMessage]byte
+	b, fds, err := receive(sock, buf[:])
+	closeAll(fds)
 	if err != nil {
 		return finish{errno: ReplyErrno}
 	}

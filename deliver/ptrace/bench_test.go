@@ -44,7 +44,7 @@ func BenchmarkFloor(b *testing.B) {
 			runtime.Gosched()
 		}
 		b.StartTimer()
-		s := &session{order: order{TID: cmd.Process.Pid, file: file, Cloexec: true}, late: new(atomic.Bool), received: -1}
+		s := &session{order: order{TID: cmd.Process.Pid, Cloexec: true}, file: file, device: -1, late: new(atomic.Bool), received: -1}
 		require.NoError(b, s.seize())
 		require.NoError(b, s.awaitStop())
 		regs, errno := sys.PtraceRegisters(s.TID)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -24,10 +23,11 @@ type Request struct {
 	Cmd  uapi.Cmd
 	Arg  uint64
 	Node sys.FileID // the file that the ioctl is on
-	// In is what the kernel has copied in, Out what it will copy out with the reply. Neither is touched after Reply.
+	// In is what the kernel has copied in, Out what it will copy out with the reply.
 	In, Out []byte
-	// Reply sends Out and the result -ReplyErrno. It does not wait.
-	Reply func()
+	// Reply makes the message that replies with Out as it is now, and with the result -ReplyErrno. Written to the device it answers the request,
+	// and what the server says at the end of the call is not heard any more.
+	Reply func() (device int, message []byte)
 	// Interrupted is closed when a signal came to the caller. That is no reason to give up an ALLOC; a fatal one is.
 	Interrupted <-chan struct{}
 }
@@ -42,13 +42,14 @@ type Call struct {
 	thread *callers.Thread // nil until then, and if it can't be seen
 	unseen error           // why it can't
 
-	tenant *callers.Tenant[turn]
-	slow   bool // a look into the caller's memory was given up, and has the tenant's place and the view now
-	wrote  bool
-	talk   *conversation // once the caller is traced
-	held   bool          // it has the descriptor, and its thread is stopped
-	writes []write       // for the end
-	size   int           // of those, in bytes
+	tenant  *callers.Tenant[turn]
+	slow    bool // a look into the caller's memory was given up, and has the tenant's place and the view now
+	wrote   bool
+	talk    *conversation // once the agent has the order
+	replied bool          // the agent may have replied
+	held    bool          // the caller has the descriptor, and its thread is stopped
+	writes  []write       // for the end
+	size    int           // of those, in bytes
 }
 
 var _ heapnodes.Caller = (*Call)(nil)
@@ -90,7 +91,7 @@ func (c *Call) Read(p []byte, addr uint64) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if addr == c.req.Arg && len(p) <= len(c.req.In) && c.talk == nil {
+	if addr == c.req.Arg && len(p) <= len(c.req.In) && !c.replied {
 		copy(p, c.req.In)
 		return nil
 	}
@@ -117,7 +118,7 @@ func (c *Call) Write(p []byte, addr uint64) error {
 	}
 	switch {
 	case len(p) == 0:
-	case c.talk == nil:
+	case !c.replied:
 		copy(c.req.Out[off:], p)
 		c.wrote = true
 	case c.held:
@@ -153,9 +154,7 @@ func (c *Call) look(move func() (int, error), want int) error {
 		c.slow = true
 		t, view := c.tenant, c.thread
 		c.tenant, c.thread = nil, nil
-		for _, other := range c.door.tenants.GiveUp(t) {
-			other <- heapnodes.ErrBusy
-		}
+		c.door.giveUp(t)
 		go func() {
 			<-done
 			c.door.threads.Put(view)
@@ -183,51 +182,26 @@ func (c *Call) enter() error {
 		}
 		return heapnodes.ErrGone
 	}
-	place := make(turn, 1)
-	t, verdict := c.door.tenants.Enter(callers.TenantKey(id.UID, c.thread.Cgroup), place, func() {})
-	switch verdict {
-	case callers.Refused:
-		return heapnodes.ErrBusy
-	case callers.Queued:
-		if err := <-place; err != nil {
-			return err
-		}
-	}
+	t, err := c.door.enter(callers.TenantKey(id.UID, c.thread.Cgroup))
 	c.tenant = t
-	return nil
+	return err
 }
 
-// Install replies to the request, as the caller can be given nothing before it is on its way out of the ioctl. From here to End its
-// thread is stopped, and sees of the reply only what End makes of it.
+// Install has the agent reply to the request, as the caller can be given nothing before it is on its way out of the ioctl. From here to End
+// its thread is stopped, and sees of the reply only what End makes of it.
 func (c *Call) Install(fd int, cloexec bool) (int, error) {
 	if err := c.enter(); err != nil {
 		return -1, err
 	}
-	if err := c.door.admit(); err != nil {
-		return -1, err
-	}
-	talk, err := c.door.begin(order{
-		TID: c.req.TID, Filters: c.door.cfg.Filters, Cmd: uint32(c.req.Cmd), Arg: c.req.Arg, Node: c.req.Node, Cloexec: cloexec, file: fd,
-	})
-	if err != nil {
-		if talk == nil {
-			<-c.door.sessions
-			return -1, err
+	serial := c.door.serial.Add(1)
+	n, err := c.inject(serial, fd, cloexec)
+	if errors.Is(err, errNoAgent) && c.door.lost(serial) {
+		// Nothing has happened to the caller: a thread is let go when its tracer dies.
+		if c.talk != nil {
+			c.talk.end(finish{errno: ReplyErrno}, nil)
 		}
-		t := c.tenant
-		c.tenant = nil
-		go func() {
-			talk.abandon(ReplyErrno)
-			<-c.door.sessions
-			c.door.leave(t, false)
-		}()
-		return -1, err
+		n, err = c.inject(serial, fd, cloexec)
 	}
-	c.talk = talk
-	c.req.Reply()
-	// Whoever is to send the reply gets this thread. Else it would be begun on another one, which must be woken first: a sixth of an ALLOC.
-	runtime.Gosched()
-	n, err := talk.installed()
 	if err != nil {
 		return -1, err
 	}
@@ -235,32 +209,41 @@ func (c *Call) Install(fd int, cloexec bool) (int, error) {
 	return n, nil
 }
 
-// End ends the call with what the transaction gave, and reports whether the caller has its answer by that: else Reply was not called,
-// and the reply is still to be sent. After Reply it may last for ever.
-func (c *Call) End(err error) (answered bool) {
-	if c.talk != nil {
+func (c *Call) inject(serial uint64, fd int, cloexec bool) (int, error) {
+	device, reply := c.req.Reply()
+	talk, err := c.door.begin(order{
+		TID: c.req.TID, Serial: serial, Filters: c.door.cfg.Filters, Cmd: uint32(c.req.Cmd), Arg: c.req.Arg, Node: c.req.Node, Cloexec: cloexec,
+		Reply: reply,
+	}, fd, device)
+	if err != nil {
+		return -1, err
+	}
+	c.talk, c.replied = talk, true
+	return talk.installed()
+}
+
+// End ends the call with what the transaction gave. If the agent has not replied, the reply is still to be sent, with the same.
+func (c *Call) End(err error) {
+	switch {
+	case c.talk != nil:
+		f := finish{errno: heapnodes.Errno(err)}
 		if err == nil {
-			c.talk.end(finish{writes: c.writes})
-		} else {
-			c.talk.abandon(heapnodes.Errno(err))
+			f.writes = c.writes
 		}
-		c.held, answered = false, true
-		<-c.door.sessions
-	}
-	if c.tenant != nil {
+		c.talk.end(f, c.tenant)
+	case c.tenant != nil:
 		c.door.leave(c.tenant, false)
-		c.tenant = nil
 	}
+	c.talk, c.tenant, c.held = nil, nil, false
 	if c.thread != nil {
 		c.door.threads.Put(c.thread)
 		c.thread = nil
 	}
-	return answered
 }
 
 // Check fails if the caller was killed.
 func (c *Call) Check() error {
-	if c.talk != nil {
+	if c.replied {
 		return nil
 	}
 	select {

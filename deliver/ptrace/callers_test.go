@@ -370,16 +370,27 @@ func TestAThreadThatIsNotTheCallerIsLeftAlone(t *testing.T) {
 	file, err := sys.Memfd("somebody else's")
 	require.NoError(t, err)
 	defer sys.Close(file)
-	v, err := s.door.begin(order{TID: cmd.Process.Pid, Cmd: uint32(foreign), Arg: 1, file: file})
+	require.NoError(t, sys.AddSeals(file, unix.F_SEAL_WRITE))
+	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	require.NoError(t, err)
-	_, err = v.installed()
+	defer sys.Close(null)
+	o := order{TID: cmd.Process.Pid, Cmd: uint32(foreign), Arg: 1, Reply: []byte("anything")}
+	try := func(device int) error {
+		v, err := s.door.begin(o, file, device)
+		require.NoError(t, err)
+		_, err = v.installed()
+		v.end(finish{errno: unix.ENOMEM}, nil)
+		s.idle(t)
+		return err
+	}
+	err = try(null)
 	assert.ErrorIs(t, err, heapnodes.ErrGone)
 	assert.ErrorContains(t, err, "not in the ioctl")
-	v.end(finish{errno: unix.ENOMEM})
+	err = try(file) // takes no bytes where it is sealed
+	assert.ErrorIs(t, err, heapnodes.ErrNoInstaller)
+	assert.ErrorContains(t, err, "the reply")
 	require.NoError(t, cmd.Wait(), "it slept on")
-
-	_, err = s.door.begin(order{TID: cmd.Process.Pid, Cmd: uint32(foreign), Arg: 1, file: file})
-	assert.ErrorIs(t, err, heapnodes.ErrGone, "it is gone")
+	assert.ErrorIs(t, try(null), heapnodes.ErrGone, "it is gone")
 }
 
 // Whoever is on the way when the server is killed gets the buffer or an error, and keeps nothing else.

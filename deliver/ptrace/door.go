@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,12 +19,20 @@ const (
 	// patience is how long the agent, or a look into a caller's memory, may take. It is more than the agent gives a caller to stop.
 	patience = stopIn + time.Second
 
-	// maxPerTenant bounds the callers of one tenant that are worked on at once.
+	// maxPerTenant bounds the callers of one tenant that are worked on at once, those included that hang.
 	maxPerTenant = 8
 	// maxQueue bounds those of one tenant that wait for their turn.
 	maxQueue = 4096
-	// maxSessions bounds the callers that are traced at once; each takes a thread here and one of the agent's.
+	// maxSessions bounds the callers that are traced at once; each takes one of the agent's threads. Those that hang are not counted here.
 	maxSessions = 64
+	// maxCalls bounds the calls of all tenants that are worked on at once, those included that hang: threads here and in the agent.
+	maxCalls = 512
+
+	// dyingFor is how long the agent's end may take to show on all of its sockets.
+	dyingFor = 200 * time.Millisecond
+
+	// lookAgain is how often who waits for a place asks whether one has become free.
+	lookAgain = 200 * time.Microsecond
 )
 
 // Config is what a Door needs.
@@ -42,21 +51,26 @@ type Door struct {
 	patience time.Duration
 	threads  *callers.Threads[*callers.Thread]
 	tenants  *callers.Tenants[turn]
-	sessions chan struct{} // a place for each
+	calls    chan struct{} // a place for each that is worked on
+	sessions chan struct{} // a place for each that is traced and does not hang
+
+	serial atomic.Uint64 // of the last order
 
 	mu      sync.Mutex
 	control int // -1: no agent runs
 	ledger  ledger
-	book    int          // the ledger's descriptor, -1: no agent has run yet
-	left    map[int]left // what agents that were killed have left in threads
-	idle    []int        // sockets to its workers
+	book    int             // the ledger's descriptor, -1: no agent has run yet
+	left    map[int]left    // what agents that were killed have left in threads
+	idle    []int           // sockets to workers that have nothing to do
+	leaving []*conversation // those that the Door is done with and the agent is not
 	closed  bool
 }
 
 // Open makes a Door.
 func Open(cfg Config) *Door {
 	d := &Door{
-		cfg: cfg, patience: patience, sessions: make(chan struct{}, maxSessions), control: -1, book: -1, left: map[int]left{},
+		cfg: cfg, patience: patience, calls: make(chan struct{}, maxCalls), sessions: make(chan struct{}, maxSessions),
+		control: -1, book: -1, left: map[int]left{},
 		threads: callers.NewThreads(callers.OpenThread), tenants: callers.NewTenants[turn](maxPerTenant, maxQueue),
 	}
 	return d
@@ -67,6 +81,12 @@ func (d *Door) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
+	d.reap()
+	for _, v := range d.leaving {
+		sys.Close(v.sock) // the agent has been told how it ends
+		v.free()
+	}
+	d.leaving = nil
 	d.forget()
 	d.threads.Close()
 	d.ledger.unmap()
@@ -77,11 +97,128 @@ func (d *Door) Close() {
 // turn is what a call waits at until one of its tenant's places is its own: nil, or why it gets none.
 type turn chan error
 
-// leave gives a place of a tenant to whoever waits for it.
+// enter takes a place for a call of a tenant, which leave gives back.
+func (d *Door) enter(key string) (*callers.Tenant[turn], error) {
+	place := make(turn, 1)
+	t, verdict := d.tenants.Enter(key, place, func() {})
+	if verdict == callers.Refused {
+		d.look() // some may have come to their end
+		t, verdict = d.tenants.Enter(key, place, func() {})
+	}
+	switch verdict {
+	case callers.Refused:
+		return nil, heapnodes.ErrBusy
+	case callers.Queued:
+		if err := d.await(place); err != nil {
+			return nil, err
+		}
+	}
+	select {
+	case d.calls <- struct{}{}:
+		return t, nil
+	default:
+	}
+	d.look()
+	select {
+	case d.calls <- struct{}{}:
+		return t, nil
+	default:
+		d.leaveTenant(t, false)
+		return nil, heapnodes.ErrBusy
+	}
+}
+
+// await waits for a turn. The agent tells nobody that a session is over, so it looks.
+func (d *Door) await(place turn) error {
+	d.look()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for {
+		select {
+		case err := <-place:
+			return err
+		case <-again.C:
+			d.look()
+		}
+	}
+}
+
+// leave gives a call's place back.
 func (d *Door) leave(t *callers.Tenant[turn], wasStuck bool) {
+	<-d.calls
+	d.leaveTenant(t, wasStuck)
+}
+
+// leaveTenant gives a place of a tenant to whoever waits for it.
+func (d *Door) leaveTenant(t *callers.Tenant[turn], wasStuck bool) {
 	if next, waits := d.tenants.Leave(t, wasStuck); waits {
 		next <- nil
 	}
+}
+
+// giveUp notes that a call hangs. Those of its tenant that wait behind nothing else are refused.
+func (d *Door) giveUp(t *callers.Tenant[turn]) {
+	for _, other := range d.tenants.GiveUp(t) {
+		other <- heapnodes.ErrBusy
+	}
+}
+
+// admit waits for a place among the sessions.
+func (d *Door) admit() error {
+	select {
+	case d.sessions <- struct{}{}:
+		return nil
+	default: // timers are not for nothing
+	}
+	late := time.NewTimer(d.patience)
+	defer late.Stop()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for {
+		select {
+		case d.sessions <- struct{}{}:
+			return nil
+		case <-again.C:
+			d.look()
+		case <-late.C:
+			return heapnodes.ErrBusy
+		}
+	}
+}
+
+// look finds out which sessions are over.
+func (d *Door) look() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reap()
+}
+
+// reap takes back the workers of sessions that are over, and what these held. Nobody waits for that when a call ends, as the caller goes
+// on at the same time. d.mu is held.
+func (d *Door) reap() {
+	var now time.Time
+	still := d.leaving[:0]
+	for _, v := range d.leaving {
+		over, usable := v.over()
+		switch {
+		case !over:
+			if now.IsZero() {
+				now = time.Now()
+			}
+			if !v.stuck && now.Sub(v.since) >= d.patience {
+				v.hang()
+			}
+			still = append(still, v)
+			continue
+		case usable && len(d.idle) < maxSessions:
+			d.idle = append(d.idle, v.sock)
+		default:
+			sys.Close(v.sock)
+		}
+		v.free()
+	}
+	clear(d.leaving[len(still):])
+	d.leaving = still
 }
 
 // forget lets go of the agent. d.mu is held.
@@ -98,14 +235,17 @@ func (d *Door) forget() {
 
 var errNoAgent = fmt.Errorf("%w: the process that injects is gone", heapnodes.ErrNoInstaller)
 
-// hire gives a worker of the agent, which is given back by dismiss.
+// hire gives a worker of the agent.
 func (d *Door) hire() (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return -1, errNoAgent
 	}
-	if sock := d.ready(); sock >= 0 {
+	if d.reap(); len(d.idle) > 0 {
+		last := len(d.idle) - 1
+		sock := d.idle[last]
+		d.idle = d.idle[:last]
 		return sock, nil
 	}
 	if d.control < 0 {
@@ -117,9 +257,13 @@ func (d *Door) hire() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
 	}
-	err = send(d.control, []byte{msgWorker}, far)
+	err = sendNow(d.control, []byte{msgWorker}, far)
 	sys.Close(far)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EAGAIN): // it has taken none of the last ones yet
+		sys.Close(near)
+		return -1, heapnodes.ErrBusy
+	case err != nil:
 		sys.Close(near)
 		return -1, errNoAgent
 	}
@@ -138,7 +282,7 @@ func (d *Door) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := send(control, []byte{msgLedger}, d.book); err != nil {
+	if err := sendNow(control, []byte{msgLedger}, d.book); err != nil {
 		sys.Close(control)
 		return err
 	}
@@ -152,159 +296,148 @@ func (d *Door) leftIn(tid int) left {
 	defer d.mu.Unlock()
 	of := d.left[tid]
 	delete(d.left, tid)
+	if monotonic()-of.at > freshFor { // by now the number may be another's
+		return left{}
+	}
 	return of
 }
 
-// ready takes a worker that has told of the end of its last session, or -1. Nobody waits for that when a call ends. d.mu is held.
-func (d *Door) ready() int {
-	var buf [maxMessage]byte
-	for i := len(d.idle) - 1; i >= 0; i-- {
-		sock := d.idle[i]
-		n, _, err := unix.Recvfrom(sock, buf[:], unix.MSG_DONTWAIT)
+// lost lets go of the agent if it has died: the next call starts another one. A living one stays, as what it has noted is its own. unheard says
+// that the dead one had not answered the request of an order.
+func (d *Door) lost(serial uint64) (unheard bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.control >= 0 {
+		if !hungUp(d.control) {
+			return false
+		}
+		d.forget()
+	}
+	return !d.ledger.answered(serial)
+}
+
+// hungUp waits for a moment, as a process that is killed closes one socket after the other.
+func hungUp(sock int) bool {
+	late := time.Now().Add(dyingFor)
+	for {
+		fds := []unix.PollFd{{Fd: int32(sock)}}
+		n, err := unix.Poll(fds, int(time.Until(late).Milliseconds()))
 		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-			continue // its caller is still on its way
-		case err == nil && n > 0 && buf[0] == msgDone:
-			d.idle = append(d.idle[:i], d.idle[i+1:]...)
-			return sock
+		case errors.Is(err, unix.EINTR) && time.Now().Before(late):
 		default:
-			d.idle = append(d.idle[:i], d.idle[i+1:]...)
-			sys.Close(sock)
+			return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 		}
 	}
-	return -1
 }
 
-// admit waits for a place among the sessions.
-func (d *Door) admit() error {
-	select {
-	case d.sessions <- struct{}{}:
-		return nil
-	default: // a timer is not for nothing
-	}
-	late := time.NewTimer(d.patience)
-	defer late.Stop()
-	select {
-	case d.sessions <- struct{}{}:
-		return nil
-	case <-late.C:
-		return heapnodes.ErrBusy
-	}
-}
-
-// lost notes that the agent has died.
-func (d *Door) lost() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.forget()
-}
-
-// dismiss takes a worker back, which has yet to say msgDone; one that broke off is of no use any more.
-func (d *Door) dismiss(sock int, usable bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if usable && !d.closed {
-		d.idle = append(d.idle, sock)
-	} else {
-		sys.Close(sock)
-	}
-}
-
-// conversation is what the Door knows of the agent's work on one call.
+// conversation is what the Door knows of the agent's work on one call. It has a place among the sessions until it hangs or is over.
 type conversation struct {
 	door *Door
 	sock int
 	buf  [maxMessage]byte
+
+	tenant *callers.Tenant[turn] // whose place it gives back; nil until end
+	since  time.Time             // of the end
+	stuck  bool                  // the caller does not let the agent go
 }
 
-// next waits for a message of the agent.
-func (v *conversation) next() ([]byte, error) {
-	b, fd, err := receive(v.sock, v.buf[:])
-	sys.Close(fd)
-	switch {
-	case errors.Is(err, errLate):
-		return nil, fmt.Errorf("%w: the caller's thread did not go on in time (%v); it is frozen or very slow",
-			heapnodes.ErrNoInstaller, v.door.patience)
-	case errors.Is(err, io.EOF):
-		return nil, errNoAgent
-	case err != nil:
-		return nil, fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
-	case len(b) > 0 && b[0] == msgFailed:
-		return nil, decodeFailure(b)
+// begin has the agent install a file in the caller, and reply to its request at that device. The conversation is to be ended.
+func (d *Door) begin(o order, file, device int) (*conversation, error) {
+	if err := d.admit(); err != nil {
+		return nil, err
 	}
-	return b, nil
-}
-
-// begin has the agent trace the caller. With an error that says that this is late it gives a conversation, too, which is to be
-// abandoned.
-func (d *Door) begin(o order) (*conversation, error) {
-	v, err := d.ask(o)
+	v, err := d.ask(o, file, device)
 	if errors.Is(err, errNoAgent) {
-		// Nothing has happened to the caller yet: a thread is let go when its tracer dies.
-		d.lost()
-		v, err = d.ask(o)
+		// It has heard nothing of the order.
+		d.lost(o.Serial)
+		v, err = d.ask(o, file, device)
 	}
-	return v, err
+	if err != nil {
+		<-d.sessions
+		return nil, err
+	}
+	return v, nil
 }
 
-func (d *Door) ask(o order) (*conversation, error) {
+func (d *Door) ask(o order, file, device int) (*conversation, error) {
 	sock, err := d.hire()
 	if err != nil {
 		return nil, err
 	}
 	o.Left = d.leftIn(o.TID)
-	v := &conversation{door: d, sock: sock}
-	if err := send(sock, o.encode(), o.file); err != nil {
-		d.dismiss(sock, false)
+	if send(sock, o.encode(), file, device) != nil {
+		sys.Close(sock)
 		return nil, errNoAgent
 	}
-	_, err = v.next()
-	var refused *failed
-	switch {
-	case err == nil:
-		return v, nil
-	case errors.As(err, &refused):
-		v.end(finish{errno: ReplyErrno})
-		return nil, err
-	case errors.Is(err, errNoAgent):
-		d.dismiss(sock, false)
-		return nil, err
-	}
-	return v, err
+	return &conversation{door: d, sock: sock}, nil
 }
 
 // installed waits for the number of the descriptor in the caller.
 func (v *conversation) installed() (int, error) {
-	b, err := v.next()
-	if err != nil {
-		return -1, err
+	b, fds, err := receive(v.sock, v.buf[:])
+	closeAll(fds)
+	switch {
+	case errors.Is(err, errLate):
+		return -1, fmt.Errorf("%w: the caller's thread did not go on in time (%v); it is frozen or very slow",
+			heapnodes.ErrNoInstaller, v.door.patience)
+	case errors.Is(err, io.EOF):
+		return -1, errNoAgent
+	case err != nil:
+		return -1, fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
+	case len(b) > 0 && b[0] == msgFailed:
+		return -1, decodeFailure(b)
 	}
 	return decodeNumber(b)
 }
 
-// end lets the caller go, which takes the agent no time.
-func (v *conversation) end(f finish) { v.door.dismiss(v.sock, send(v.sock, f.encode(), -1) == nil) }
-
-// abandon ends a conversation after a failure. The agent may have to take back what it has done, and for that to wait for a caller that
-// is frozen, so this may last for ever.
-func (v *conversation) abandon(errno unix.Errno) {
-	if send(v.sock, finish{errno: errno}.encode(), -1) != nil {
-		v.door.dismiss(v.sock, false)
+// end lets the caller go, and does not wait for that. The agent may have to take back what it has done, and for that to wait for a caller
+// that is frozen, so it may last for ever; until then the tenant's place stays taken.
+func (v *conversation) end(f finish, t *callers.Tenant[turn]) {
+	v.tenant, v.since = t, time.Now()
+	err := send(v.sock, f.encode())
+	d := v.door
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil || d.closed {
+		sys.Close(v.sock)
+		v.free()
 		return
 	}
+	d.leaving = append(d.leaving, v)
+}
+
+// over is whether the agent has come to the end of the session, or to its own. It does not wait. usable says that the worker takes another one.
+func (v *conversation) over() (over, usable bool) {
 	for {
-		// A peek: whoever is given the worker next looks for the end of this session.
-		n, _, err := unix.Recvfrom(v.sock, v.buf[:], unix.MSG_PEEK)
+		n, _, err := unix.Recvfrom(v.sock, v.buf[:], unix.MSG_DONTWAIT)
 		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		case err != nil, n == 0:
-			v.door.dismiss(v.sock, false)
-			return
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return false, false
+		case err != nil, n <= 0:
+			return true, false
 		case v.buf[0] == msgDone:
-			v.door.dismiss(v.sock, true)
-			return
+			return true, true
 		default: // what was late
-			_, _, _ = unix.Recvfrom(v.sock, v.buf[:], 0)
 		}
+	}
+}
+
+// hang notes that the caller does not let the agent go: others get the session's place, but the tenant's own.
+func (v *conversation) hang() {
+	v.stuck = true
+	<-v.door.sessions
+	if v.tenant != nil {
+		v.door.giveUp(v.tenant)
+	}
+}
+
+// free gives back what a session has held.
+func (v *conversation) free() {
+	if !v.stuck {
+		<-v.door.sessions
+	}
+	if v.tenant != nil {
+		v.door.leave(v.tenant, v.stuck)
 	}
 }

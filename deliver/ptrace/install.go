@@ -54,7 +54,7 @@ func receivedFD(b []byte) int {
 	return int(int32(le.Uint32(b[atControl+16:])))
 }
 
-// install gives the caller the order's file at its lowest free number, and tells placed. What it opened beside that in the caller is
+// install gives the caller the file at its lowest free number, and tells placed. What it opened beside that in the caller is
 // closed again, also after a failure, as far as the caller lives.
 func (s *session) install() error {
 	s.fileID, _, _ = sys.Stat(s.file) // for the ledger only
@@ -110,10 +110,17 @@ func (s *session) takeBack() {
 	s.closeTheirs()
 }
 
-// closeFile gives the order's file up.
+// closeFile gives the file up.
 func (s *session) closeFile() {
 	sys.Close(s.file)
 	s.file = -1
+}
+
+// closeFiles gives up what is the session's own.
+func (s *session) closeFiles() {
+	s.closeFile()
+	sys.Close(s.device)
+	s.device = -1
 }
 
 // borrow finds memory of the caller's for the injection: below what its stack may hold, or, where the stack ends there, a page of its

@@ -12,21 +12,24 @@ import (
 
 // ledger is memory of the Door and its agents, in which an agent notes what it has open in callers: who is let go because the agent was
 // killed makes its ioctl anew, and then the next agent closes what the last one could not. There is an entry for each of an agent's
-// workers; those that are more than the entries do without.
+// workers.
 //
 //	0  u32  thread, 0 for none
 //	4  u32  number of descriptors
 //	8  u64  device and
 //	16 u64  inode number of the file that is installed
 //	24 u64  when, in nanoseconds of a clock that both see
-//	32 i32  descriptors of the caller
+//	32 u64  serial number of the order whose request was answered, 0 for none
+//	40 i32  descriptors of the caller
 type ledger []byte
 
 const (
 	entrySize  = 64
-	maxTheirs  = (entrySize - 32) / 4
+	atAnswered = 32
+	atTheirs   = 40
+	maxTheirs  = (entrySize - atTheirs) / 4
 	ledgerSize = entries * entrySize
-	entries    = maxSessions
+	entries    = maxCalls + maxSessions // who works, and who waits for work
 
 	// freshFor is how long an entry counts. Its thread makes its ioctl anew at once; later the number may be another's.
 	freshFor = 10 * time.Second
@@ -69,6 +72,7 @@ func (l ledger) unmap() {
 type left struct {
 	file sys.FileID // what was to be installed
 	fds  []int
+	at   time.Duration // when, of monotonic; not noted by note, which takes the time itself
 }
 
 // note sets the entry at a place. The thread is written last and taken out first: an entry with one is whole.
@@ -87,9 +91,26 @@ func (l ledger) note(place, tid int, of left) {
 	le.PutUint64(e[16:], of.file.Ino)
 	le.PutUint64(e[24:], uint64(monotonic()))
 	for i, fd := range of.fds[:n] {
-		le.PutUint32(e[32+4*i:], uint32(fd))
+		le.PutUint32(e[atTheirs+4*i:], uint32(fd))
 	}
 	le.PutUint32(e, uint32(tid))
+}
+
+// answer notes that the request of an order is answered from now on; 0 takes that back at the end of a session.
+func (l ledger) answer(place int, serial uint64) {
+	if l != nil && place >= 0 {
+		binary.LittleEndian.PutUint64(l[place*entrySize+atAnswered:], serial)
+	}
+}
+
+// answered is whether an agent that was killed may have answered the request of an order.
+func (l ledger) answered(serial uint64) bool {
+	for place := range len(l) / entrySize {
+		if binary.LittleEndian.Uint64(l[place*entrySize+atAnswered:]) == serial {
+			return true
+		}
+	}
+	return l == nil
 }
 
 // collect empties the ledger, by thread. No agent may be alive.
@@ -98,17 +119,19 @@ func (l ledger) collect(into map[int]left) {
 	now := monotonic()
 	for place := range len(l) / entrySize {
 		e := l[place*entrySize:]
+		le.PutUint64(e[atAnswered:], 0)
 		tid, n := int(le.Uint32(e)), int(le.Uint32(e[4:]))
 		if tid == 0 || n > maxTheirs {
 			continue
 		}
 		le.PutUint32(e, 0)
-		if now-time.Duration(le.Uint64(e[24:])) > freshFor {
+		at := time.Duration(le.Uint64(e[24:]))
+		if now-at > freshFor {
 			continue
 		}
-		of := left{file: sys.FileID{Dev: le.Uint64(e[8:]), Ino: le.Uint64(e[16:])}}
+		of := left{at: at, file: sys.FileID{Dev: le.Uint64(e[8:]), Ino: le.Uint64(e[16:])}}
 		for i := range n {
-			of.fds = append(of.fds, int(int32(le.Uint32(e[32+4*i:]))))
+			of.fds = append(of.fds, int(int32(le.Uint32(e[atTheirs+4*i:]))))
 		}
 		into[tid] = of
 	}

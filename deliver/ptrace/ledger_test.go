@@ -32,10 +32,23 @@ func TestOnlyWhatIsNotedAndFreshIsCollected(t *testing.T) {
 	binary.LittleEndian.PutUint64(agents[2*entrySize+24:], uint64(monotonic()-2*freshFor))
 	agents.note(entries-1, 14, left{fds: make([]int, maxTheirs+5)})
 	doors.collect(all)
+	for tid, of := range all {
+		assert.InDelta(t, monotonic(), of.at, float64(freshFor), "of now")
+		of.at = 0
+		all[tid] = of
+	}
 	assert.Equal(t, map[int]left{12: of, 14: {fds: make([]int, maxTheirs)}}, all)
+
+	agents.answer(entries-1, 15)
+	assert.True(t, doors.answered(15))
+	assert.False(t, doors.answered(12))
+	agents.answer(entries-1, 0)
+	assert.False(t, doors.answered(15))
+	agents.answer(2, 16)
 
 	again := map[int]left{}
 	doors.collect(again)
 	assert.Empty(t, again, "it was emptied")
+	assert.False(t, doors.answered(16))
 	ledger(nil).note(0, 1, of)
 }

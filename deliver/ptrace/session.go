@@ -43,11 +43,13 @@ var steps = []step{
 // session is the work on one caller. All of it is done by the OS thread that began it.
 type session struct {
 	order
+	file    int             // what to install; the session's own, -1 when it is given up
+	device  int             // where the request waits for its reply; the same
 	reached func(step, int) // nil but in tests
 	placed  func(fd int)    // is told, when the caller has the file, by which number
 	ledger  ledger
 	place   int          // in it, -1
-	fileID  sys.FileID   // of the order's file
+	fileID  sys.FileID   // of the file
 	late    *atomic.Bool // no more waiting for the first stop
 	stopped bool         // it has come
 
@@ -101,6 +103,23 @@ func (s *session) seize() error {
 		return s.lost("PTRACE_INTERRUPT", errno)
 	}
 	s.at(stepSeized)
+	return nil
+}
+
+// reply answers the caller's request. That it could not says that the caller was killed, or that the Door has given the request up.
+func (s *session) reply() error {
+	s.ledger.answer(s.place, s.Serial)
+	n, err := unix.Write(s.device, s.Reply)
+	sys.Close(s.device)
+	s.device = -1
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w: its request waits no more", heapnodes.ErrGone)
+	case err != nil:
+		return fmt.Errorf("%w: the reply: %v", heapnodes.ErrNoInstaller, err)
+	case n != len(s.Reply):
+		return fmt.Errorf("%w: %d of %d bytes of the reply were taken", heapnodes.ErrNoInstaller, n, len(s.Reply))
+	}
 	return nil
 }
 

@@ -47,17 +47,18 @@ func (h *hook) reached(p step, tid int) {
 // A moment for what a hook has begun in the caller, which the session must cope with at any time.
 const moment = 20 * time.Millisecond
 
-// idle waits until no session is in progress and lets all workers go. A session's place may be given back a little after its worker has
-// said that it is over, so what ready takes out is let go in any case: the agent ends only with its last socket.
+// idle waits until no session is in progress and lets all workers go: the agent ends only with its last socket.
 func (s *site) idle(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		s.door.mu.Lock()
 		defer s.door.mu.Unlock()
-		for sock := s.door.ready(); sock >= 0; sock = s.door.ready() {
+		s.door.reap()
+		for _, sock := range s.door.idle {
 			sys.Close(sock)
 		}
-		return len(s.door.idle) == 0 && len(s.door.sessions) == 0
+		s.door.idle = nil
+		return len(s.door.leaving) == 0 && len(s.door.sessions) == 0 && len(s.door.calls) == 0
 	}, 20*time.Second, time.Millisecond)
 }
 

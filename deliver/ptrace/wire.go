@@ -17,19 +17,19 @@ import (
 
 // A session is a conversation over one sequenced packet socket, which serves one session after the other:
 //
-//	Door  order (with the file) →
-//	                            ← seized, or failed
-//	      (the FUSE reply is sent)
+//	Door  order (with the file, and the device that the reply goes to) →
 //	                            ← installed, or failed
 //	      finish                →
 //	                            ← done
+//
+// The agent sends the FUSE reply itself, in the moment when the caller can't get away any more: the Door would have to be asked, and woken for
+// that. The Door may finish at any time.
 //
 // Both ends are the same binary, so the layout is nobody else's affair.
 const (
 	msgLedger    = 'L' // on the control socket, first of all
 	msgWorker    = 'W' // on the control socket, with the socket for one more worker
 	msgOrder     = 'O'
-	msgSeized    = 'S'
 	msgInstalled = 'I'
 	msgFailed    = 'F'
 	msgFinish    = 'E'
@@ -37,27 +37,31 @@ const (
 )
 
 const (
-	// maxMessage is the longest message in bytes: a failure with its reason, or an end with what is to be written.
+	// maxMessage is the longest message in bytes, but for an order: a failure with its reason, or an end with what is to be written.
 	maxMessage = 512
+	// maxReply is the longest FUSE reply in bytes: 32 of headers and the largest argument that a command can have.
+	maxReply = 32 + 1<<14
+	maxOrder = orderSize + 4*maxTheirs + maxReply
 	// maxWrites bounds the latter, without the addresses.
 	maxWrites = 256
-	orderSize = 1 + 4 + 4 + 4 + 8 + 8 + 8 + 1 + 8 + 8 // without the numbers of what was left
+	orderSize = 1 + 4 + 4 + 4 + 8 + 8 + 8 + 1 + 8 + 8 + 8 + 1 // without the numbers of what was left, and the reply
 )
 
 // order is what the agent is asked to do.
 type order struct {
 	TID     int
+	Serial  uint64 // of the order
 	Filters int    // seccomp filters of the caller that are known to let the injected calls through
 	Cmd     uint32 // of the ioctl that the thread is in
 	Arg     uint64
 	Node    sys.FileID
 	Cloexec bool
-	Left    left // what a killed agent has left in the thread
-	file    int  // what to install; the receiver's own
+	Left    left   // what a killed agent has left in the thread
+	Reply   []byte // to the caller's request, as FUSE takes it
 }
 
 func (o order) encode() []byte {
-	b := append(make([]byte, 0, orderSize), msgOrder)
+	b := append(make([]byte, 0, orderSize+4*len(o.Left.fds)+len(o.Reply)), msgOrder)
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.TID))
 	b = binary.LittleEndian.AppendUint32(b, uint32(o.Filters))
 	b = binary.LittleEndian.AppendUint32(b, o.Cmd)
@@ -71,25 +75,33 @@ func (o order) encode() []byte {
 	}
 	b = binary.LittleEndian.AppendUint64(b, o.Left.file.Dev)
 	b = binary.LittleEndian.AppendUint64(b, o.Left.file.Ino)
+	b = binary.LittleEndian.AppendUint64(b, o.Serial)
+	b = append(b, byte(len(o.Left.fds)))
 	for _, fd := range o.Left.fds {
 		b = binary.LittleEndian.AppendUint32(b, uint32(fd))
 	}
-	return b
+	return append(b, o.Reply...)
 }
 
 func decodeOrder(b []byte) (order, error) {
-	if len(b) < orderSize || len(b) > orderSize+4*maxTheirs || (len(b)-orderSize)%4 != 0 || b[0] != msgOrder {
+	if len(b) < orderSize || b[0] != msgOrder {
 		return order{}, fmt.Errorf("no order: %q", b)
 	}
 	le := binary.LittleEndian
 	o := order{
 		TID: int(le.Uint32(b[1:])), Filters: int(le.Uint32(b[5:])), Cmd: le.Uint32(b[9:]), Arg: le.Uint64(b[13:]),
-		Node: sys.FileID{Dev: le.Uint64(b[21:]), Ino: le.Uint64(b[29:])}, Cloexec: b[37] != 0, file: -1,
+		Node: sys.FileID{Dev: le.Uint64(b[21:]), Ino: le.Uint64(b[29:])}, Cloexec: b[37] != 0,
 		Left: left{file: sys.FileID{Dev: le.Uint64(b[38:]), Ino: le.Uint64(b[46:])}},
 	}
-	for b = b[orderSize:]; len(b) > 0; b = b[4:] {
+	o.Serial = le.Uint64(b[54:])
+	n := int(b[62])
+	if b = b[orderSize:]; n > maxTheirs || len(b) < 4*n || len(b)-4*n > maxReply {
+		return order{}, fmt.Errorf("no order: %d descriptors in %d bytes", n, len(b))
+	}
+	for ; n > 0; n, b = n-1, b[4:] {
 		o.Left.fds = append(o.Left.fds, int(int32(le.Uint32(b))))
 	}
+	o.Reply = b
 	return o, nil
 }
 
@@ -177,14 +189,20 @@ func decodeFailure(b []byte) error {
 	return &failed{outcomes[b[1]], string(b[2:])}
 }
 
-// send sends a message, with a descriptor unless fd is -1. An error says that the other side is gone.
-func send(sock int, b []byte, fd int) error {
+// send sends a message, with descriptors. An error says that the other side is gone. There are never so many messages on
+// their way that it would wait.
+func send(sock int, b []byte, fds ...int) error { return sendFlags(sock, b, 0, fds) }
+
+// sendNow is send for the control socket, whose messages nobody answers: EAGAIN when there are too many.
+func sendNow(sock int, b []byte, fds ...int) error { return sendFlags(sock, b, unix.MSG_DONTWAIT, fds) }
+
+func sendFlags(sock int, b []byte, flags int, fds []int) error {
 	var rights []byte
-	if fd >= 0 {
-		rights = unix.UnixRights(fd)
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
 	}
 	for {
-		err := unix.Sendmsg(sock, b, rights, nil, unix.MSG_NOSIGNAL)
+		err := unix.Sendmsg(sock, b, rights, nil, unix.MSG_NOSIGNAL|flags)
 		if !errors.Is(err, unix.EINTR) {
 			return os.NewSyscallError("sendmsg", err)
 		}
@@ -194,8 +212,8 @@ func send(sock int, b []byte, fd int) error {
 // errLate: nothing has come in the time that was given.
 var errLate = errors.New("no answer in time")
 
-// receive waits for a message, and gives the descriptor that came with it or -1. io.EOF when the other side is gone.
-func receive(sock int, buf []byte) (b []byte, fd int, err error) {
+// receive waits for a message, and gives the descriptors that came with it. io.EOF when the other side is gone.
+func receive(sock int, buf []byte) (b []byte, fds []int, err error) {
 	var oob [64]byte
 	for {
 		n, oobn, _, _, err := unix.Recvmsg(sock, buf, oob[:], unix.MSG_CMSG_CLOEXEC)
@@ -203,27 +221,36 @@ func receive(sock int, buf []byte) (b []byte, fd int, err error) {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EAGAIN):
-			return nil, -1, errLate
+			return nil, nil, errLate
 		case errors.Is(err, unix.ECONNRESET), err == nil && n <= 0 && oobn == 0:
-			return nil, -1, io.EOF
+			return nil, nil, io.EOF
 		case err != nil:
-			return nil, -1, os.NewSyscallError("recvmsg", err)
+			return nil, nil, os.NewSyscallError("recvmsg", err)
 		}
-		return buf[:n], firstRight(oob[:oobn]), nil
+		return buf[:n], rightsOf(oob[:oobn]), nil
 	}
 }
 
-// firstRight is the descriptor of a control message; there is never more than one.
-func firstRight(oob []byte) int {
+// rightsOf are the descriptors of a control message.
+func rightsOf(oob []byte) []int {
+	if len(oob) == 0 {
+		return nil
+	}
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(msgs) == 0 {
-		return -1
+		return nil
 	}
 	fds, err := unix.ParseUnixRights(&msgs[0])
-	if err != nil || len(fds) == 0 {
-		return -1
+	if err != nil {
+		return nil
 	}
-	return fds[0]
+	return fds
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		sys.Close(fd)
+	}
 }
 
 // Control makes the socket between a Door (near) and the agent it Starts (far). Both are the caller's.

@@ -18,7 +18,10 @@ import (
 )
 
 func TestWhatIsNoMessageIsAnError(t *testing.T) {
-	for _, b := range [][]byte{nil, {msgOrder}, make([]byte, orderSize), append(order{}.encode(), 0), append(order{}.encode(), make([]byte, 4*maxTheirs+4)...)} {
+	for _, b := range [][]byte{
+		nil, {msgOrder}, make([]byte, orderSize), order{Left: left{fds: make([]int, maxTheirs+1)}}.encode(),
+		order{Left: left{fds: []int{1}}}.encode()[:orderSize+3], order{Reply: make([]byte, maxReply+1)}.encode(),
+	} {
 		_, err := decodeOrder(b)
 		assert.Error(t, err, "%q", b)
 	}
@@ -40,8 +43,9 @@ func TestWhatIsNoMessageIsAnError(t *testing.T) {
 }
 
 func TestMessagesArriveAsTheyWereSent(t *testing.T) {
-	o := order{TID: 4711, Filters: 2, Cmd: 0xC0184800, Arg: 1<<63 + 5, Node: sys.FileID{Dev: 1 << 40, Ino: 3}, Cloexec: true, file: -1,
-		Left: left{file: sys.FileID{Dev: 5, Ino: 6}, fds: []int{0, 1 << 20}}}
+	o := order{TID: 4711, Serial: 1 << 50, Filters: 2, Cmd: 0xC0184800, Arg: 1<<63 + 5, Node: sys.FileID{Dev: 1 << 40, Ino: 3}, Cloexec: true,
+		Left: left{file: sys.FileID{Dev: 5, Ino: 6}, fds: []int{0, 1 << 20}}, Reply: []byte("reply"),
+	}
 	got, err := decodeOrder(o.encode())
 	require.NoError(t, err)
 	assert.Equal(t, o, got)
@@ -77,21 +81,26 @@ func TestASocketTellsLatenessFromTheEnd(t *testing.T) {
 	file, err := sys.Memfd("file")
 	require.NoError(t, err)
 	defer sys.Close(file)
-	require.NoError(t, send(far, []byte("x"), file))
-	b, fd, err := receive(near, buf)
+	require.NoError(t, send(far, []byte("x"), file, near))
+	b, fds, err := receive(near, buf)
 	require.NoError(t, err)
 	assert.Equal(t, "x", string(b))
+	require.Len(t, fds, 2)
+	defer closeAll(fds)
 	ours, _, err := sys.Stat(file)
 	require.NoError(t, err)
-	theirs, _, err := sys.Stat(fd)
+	theirs, _, err := sys.Stat(fds[0])
 	require.NoError(t, err)
 	assert.Equal(t, ours, theirs)
-	sys.Close(fd)
+	require.NoError(t, send(far, []byte("y")))
+	_, fds2, err := receive(near, buf)
+	require.NoError(t, err)
+	assert.Empty(t, fds2)
 
 	sys.Close(far)
 	_, _, err = receive(near, buf)
 	assert.ErrorIs(t, err, io.EOF)
-	assert.Error(t, send(near, []byte("x"), -1))
+	assert.Error(t, send(near, []byte("x")))
 }
 
 func TestACallWaitsForAPlaceOfItsTenant(t *testing.T) {
@@ -132,6 +141,133 @@ func TestACallWaitsForAPlaceOfItsTenant(t *testing.T) {
 	}
 	go enter()
 	assert.NoError(t, <-entered)
+}
+
+// deaf is a Door whose agent never answers; it gives the agent's ends of the conversations.
+func deaf(t *testing.T, patience time.Duration) (*Door, <-chan int) {
+	t.Helper()
+	workers, over := make(chan int, 2*maxPerTenant), make(chan struct{})
+	d := Open(Config{Start: func() (int, error) {
+		near, far, err := Control()
+		if err != nil {
+			return -1, err
+		}
+		go func() {
+			defer close(over)
+			defer sys.Close(far)
+			buf := make([]byte, maxMessage)
+			for {
+				b, fds, err := receive(far, buf)
+				switch {
+				case err != nil:
+					return
+				case b[0] == msgWorker:
+					workers <- fds[0]
+				default:
+					closeAll(fds)
+				}
+			}
+		}()
+		return near, nil
+	}})
+	d.patience = patience
+	t.Cleanup(func() {
+		d.Close()
+		<-over
+		close(workers)
+		for sock := range workers {
+			sys.Close(sock)
+		}
+		assert.Empty(t, d.calls)
+		assert.Empty(t, d.sessions)
+	})
+	return d, workers
+}
+
+func noReply() (int, []byte) { return 0, nil }
+
+func TestWhoeverKeepsTheAgentHasThePlacesOfItsTenant(t *testing.T) {
+	const patience = 20 * time.Millisecond
+	d, workers := deaf(t, patience)
+	call := func(uid int) *Call { return d.Call(Request{TID: os.Getpid(), UID: uid, Reply: noReply}) }
+	enter := func(uid int) error {
+		c := call(uid)
+		defer c.End(nil)
+		return c.enter()
+	}
+	for range maxPerTenant {
+		c := call(1000)
+		_, err := c.Install(0, true)
+		require.ErrorIs(t, err, heapnodes.ErrNoInstaller)
+		c.End(err)
+	}
+	assert.Len(t, d.calls, maxPerTenant)
+	time.Sleep(patience)
+	assert.ErrorIs(t, enter(1000), heapnodes.ErrBusy, "all of its places are taken for good")
+	assert.Empty(t, d.sessions, "for others there is room")
+	assert.NoError(t, enter(1001))
+
+	sock := <-workers // a caller lets the agent go after all
+	require.NoError(t, send(sock, failure(heapnodes.ErrGone)))
+	require.NoError(t, send(sock, []byte{msgDone}))
+	assert.NoError(t, enter(1000))
+	assert.Len(t, d.idle, 1, "its worker is of use again")
+	sys.Close(sock)
+
+	sock = <-workers // the agent has died in another
+	sys.Close(sock)
+	d.look()
+	assert.NoError(t, enter(1000))
+	assert.Len(t, d.calls, maxPerTenant-2)
+}
+
+func TestWhoWaitsBehindCallersThatKeepTheAgentIsRefused(t *testing.T) {
+	const patience = 20 * time.Millisecond
+	d, _ := deaf(t, patience)
+	call := func() *Call { return d.Call(Request{TID: os.Getpid(), UID: 1000, Reply: noReply}) }
+	for range maxPerTenant {
+		c := call()
+		_, err := c.Install(0, true)
+		c.End(err)
+	}
+	c := call()
+	defer c.End(nil)
+	assert.ErrorIs(t, c.enter(), heapnodes.ErrBusy)
+}
+
+func TestAllTenantsTogetherHaveABound(t *testing.T) {
+	d := Open(Config{})
+	defer d.Close()
+	var all []*Call
+	call := func(uid int) *Call { return d.Call(Request{TID: os.Getpid(), UID: uid}) }
+	for n := range maxCalls {
+		c := call(n / maxPerTenant)
+		require.NoError(t, c.enter())
+		all = append(all, c)
+	}
+	late := call(maxCalls)
+	assert.ErrorIs(t, late.enter(), heapnodes.ErrBusy)
+	late.End(nil)
+	all[0].End(nil)
+	late = call(maxCalls)
+	assert.NoError(t, late.enter())
+	late.End(nil)
+	for _, c := range all[1:] {
+		c.End(nil)
+	}
+	assert.Empty(t, d.calls)
+}
+
+func TestWhatAKilledAgentHasLeftIsNotForWhoHasTheNumberLater(t *testing.T) {
+	d := Open(Config{})
+	defer d.Close()
+	of := left{fds: []int{5}, at: monotonic()}
+	d.left[1] = of
+	assert.Equal(t, of, d.leftIn(1))
+	assert.Empty(t, d.leftIn(1), "it is asked once")
+	of.at -= freshFor + 1
+	d.left[1] = of
+	assert.Empty(t, d.leftIn(1))
 }
 
 func TestAMessageWithoutADescriptorIsSeen(t *testing.T) {

@@ -42,6 +42,7 @@ func TestSyncFilesByEachDevice(t *testing.T) {
 	}
 	cfg := vm.Config{
 		Kernel:  "6.12",
+		CPUs:    1,
 		Modules: []string{"vgem"},
 		Files: map[string]string{
 			"/bin/heapfs": site.heapfs, "/bin/heaptest": site.heaptest, "/bin/backing.test": unit, "/clients": site.clients,
