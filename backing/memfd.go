@@ -46,6 +46,7 @@ const (
 // one is closed at once. When to ask is hinted by inotify; hints may be coalesced or lost, so a slow timer asks too.
 type Memfds struct {
 	hints  *hints
+	closes *closes     // nil: every file is watched
 	blanks chan *Memfd // files without a size
 	limit  limits
 	low    chan struct{} // the blanks want to be filled
@@ -87,11 +88,13 @@ type Memfd struct {
 }
 
 // NewMemfds starts the exporter. Close ends it.
-func NewMemfds() (*Memfds, error) {
+func NewMemfds() (*Memfds, error) { return startMemfds(nil) }
+
+func startMemfds(c *closes) (*Memfds, error) {
 	limit := limitsOf(sys.FileLimit())
 	m := &Memfds{
 		limit: limit, blanks: make(chan *Memfd, limit.stock), low: make(chan struct{}, 1), stop: make(chan struct{}),
-		live: map[*Memfd]struct{}{},
+		live: map[*Memfd]struct{}{}, closes: c,
 	}
 	// Whether the kernel has what this way needs is found out here, not in a caller's ALLOC.
 	first, err := m.blank()
@@ -103,6 +106,10 @@ func NewMemfds() (*Memfds, error) {
 		slog.Warn("no inotify: the end of a buffer is seen later", "error", err)
 	}
 	first.close()
+	if c != nil {
+		m.wg.Add(1)
+		go m.heed()
+	}
 	m.ready = stock.NewSized(limit.ready, m.complete, (*Memfd).close)
 	m.wg.Add(2)
 	go m.fill()

@@ -22,7 +22,7 @@ func (m *Memfds) blank() (*Memfd, error) {
 		f.close()
 		return nil, err
 	}
-	if m.hints != nil {
+	if m.hints != nil && m.closes == nil {
 		m.hints.add(f)
 	}
 	return f, nil

@@ -153,12 +153,20 @@ func (o bufferOps) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) f
 	return fuse.OK
 }
 
-// Release comes when the last descriptor is closed, and without passthrough the last mapping gone too: a mapping holds the file.
+// Release comes when the last descriptor is closed, and without passthrough the last mapping gone too: a mapping holds the file. With
+// passthrough it holds the memory's own.
 func (o bufferOps) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
-	if f := o.find(in.NodeId); f == nil {
+	f := o.find(in.NodeId)
+	switch {
+	case f == nil:
 		o.dropSync(in.NodeId)
-	} else if f.memory == nil && in.Fh == callerHandle {
+	case in.Fh != callerHandle:
+	case f.memory == nil:
 		f.end()
+	default:
+		if m, ok := f.memory.(interface{ Closed() }); ok {
+			m.Closed()
+		}
 	}
 }
 

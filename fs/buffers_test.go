@@ -68,7 +68,7 @@ func openShop(t *testing.T, passthrough bool) *shop {
 			}
 			t.Skip(err.Error() + "; to have it: run the tests as root on Linux 6.9 or newer")
 		}
-		m, err := backing.NewMemfds()
+		m, err := backing.NewPassedMemfds()
 		require.NoError(t, err)
 		t.Cleanup(m.Close)
 		b.PassThrough(memfds{m})

@@ -82,7 +82,7 @@ func (in *instance) newBuffers() (heapnodes.Exporter, error) {
 		err := b.CheckPassthrough()
 		switch {
 		case err == nil:
-			m, err := backing.NewMemfds()
+			m, err := backing.NewPassedMemfds()
 			if err != nil {
 				b.Close()
 				return nil, err

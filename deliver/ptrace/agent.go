@@ -101,6 +101,7 @@ func (a *agent) work(sock, place int) {
 		return
 	}
 	buf := make([]byte, maxOrder)
+	at := follower{on: -1}
 	for {
 		b, fds, err := receive(sock, buf)
 		if err != nil {
@@ -112,6 +113,7 @@ func (a *agent) work(sock, place int) {
 			closeAll(fds)
 			break
 		}
+		at.follow(o.TID)
 		if a.session(sock, o, fds[0], fds[1], place) {
 			// A thread that has not stopped can't be detached. It is let go when its tracer ends, which this thread does when its
 			// goroutine returns without unlocking it.

@@ -283,3 +283,19 @@ func TestAMessageWithoutADescriptorIsSeen(t *testing.T) {
 	b[atMsghdr+40] = 0
 	assert.Equal(t, -1, receivedFD(b), "cut off")
 }
+
+func TestTheProcessorOfAThreadWhateverItsName(t *testing.T) {
+	rest := strings.Repeat(" 0", 39-4) + " 17" + strings.Repeat(" 0", 52-39)
+	for _, name := range []string{"sh", "a) R 1 (b", "", ") "} {
+		cpu, err := processorIn([]byte("4711 (" + name + ") S" + rest + "\n"))
+		require.NoError(t, err, name)
+		assert.Equal(t, 17, cpu, name)
+	}
+	for _, bad := range []string{"", "1 (sh) S 1 2", "1 (sh) S" + strings.Replace(rest, "17", "x", 1)} {
+		_, err := processorIn([]byte(bad))
+		assert.Error(t, err, bad)
+	}
+	cpu, err := processorOf(os.Getpid())
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, cpu, 0)
+}
