@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,21 +19,22 @@ type follower struct {
 	on    int  // the processor, -1 for any
 	off   bool // it was refused: a container may have other processors than its callers
 	last  int  // thread that was followed
-	times int  // how often it was taken to be where it was
+	until time.Time
 }
 
-// lookForIt is how many calls of one thread are served before it is asked again where it is: a thread moves rarely, and to ask is not for nothing.
-const lookForIt = 16
+// staysFor is how long a thread that calls again and again is taken to be where it was: to ask each time is not for nothing.
+const staysFor = 2 * time.Millisecond
 
 // follow brings the calling thread to where thread tid was last.
 func (f *follower) follow(tid int) {
 	if f.off {
 		return
 	}
-	if f.times++; tid == f.last && f.times < lookForIt {
+	now := time.Now()
+	if tid == f.last && now.Before(f.until) {
 		return
 	}
-	f.last, f.times = tid, 0
+	f.last, f.until = tid, now.Add(staysFor)
 	cpu, err := processorOf(tid)
 	if err != nil || cpu == f.on {
 		return // a caller that is gone is found out by who works on it
