@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/heapfs/heapfs/internal/sys"
 	"github.com/heapfs/heapfs/uapi"
 )
 
@@ -38,6 +39,31 @@ func TestConformance(t *testing.T) {
 		r = heapfs(t, who, options{}, "run", "--board", own, "--", site.heaptest, "--as", "memfd", "--run", "protected")
 		assert.Equal(t, 0, r.status, failures(r.stdout))
 		assert.Contains(t, r.stdout, " 0 FAIL, 0 not tried")
+	})
+}
+
+// Under run a name is read by the filter's door, before FUSE would copy beyond its end.
+func TestConformanceOfFUSEFilesUnderRun(t *testing.T) {
+	var names []string
+	for _, kind := range []string{"a-0", "a-1", "b-0", "b-1"} {
+		names = append(names, "name-"+kind+"-last")
+	}
+	legs(t, func(t *testing.T, who leg) {
+		exports := []string{"fuse-cached"}
+		if who == asRoot && sys.KernelAtLeast(6, 9) {
+			exports = append(exports, "fuse")
+		}
+		for _, export := range exports {
+			r := heapfs(t, who, options{}, "run", "--export", export, "--", site.heaptest, "--as", export)
+			var failed []string
+			for line := range strings.Lines(r.stdout) {
+				if words := strings.Fields(line); len(words) > 2 && words[0] == "FAIL" {
+					assert.Contains(t, line, "needless")
+					failed = append(failed, strings.TrimSuffix(words[1], ":"))
+				}
+			}
+			assert.ElementsMatch(t, names, failed, failures(r.stdout))
+		}
 	})
 }
 

@@ -54,6 +54,11 @@ func checkExport(export string) error {
 	return nil
 }
 
+// fuseBuffers is whether buffers are files of FUSE.
+func (p *plan) fuseBuffers() bool {
+	return p.Export == string(board.ExportFUSE) || p.Export == exportCached
+}
+
 // newExporter starts the exporter that the plan names.
 func (in *instance) newExporter() (heapnodes.Exporter, error) {
 	if in.plan.Export == string(board.ExportUdmabuf) {
@@ -61,7 +66,7 @@ func (in *instance) newExporter() (heapnodes.Exporter, error) {
 		in.udmabufs, err = backing.NewUdmabufs(in.plan.Pools)
 		return udmabufs{in.udmabufs}, err
 	}
-	if in.plan.Export == string(board.ExportFUSE) || in.plan.Export == exportCached {
+	if in.plan.fuseBuffers() {
 		return in.newBuffers()
 	}
 	m, err := backing.NewMemfds()
@@ -98,4 +103,14 @@ func (in *instance) newBuffers() (heapnodes.Exporter, error) {
 	}
 	in.buffers = b
 	return b, nil
+}
+
+// openBuffers lets ioctls on buffers that are files of FUSE through the second door as well.
+func (in *instance) openBuffers(second *secondDoor, once *tellOnce) {
+	if in.buffers == nil {
+		return
+	}
+	on := &secondDoor{Door: second.Door}
+	on.dev.Store(in.buffers.Device())
+	in.buffers.Door = tellingDoor{on, once}
 }

@@ -203,11 +203,7 @@ func (m *mount) serve(dev int) error {
 	m.second = newSecondDoor(0)
 	once := &tellOnce{}
 	tree.Door = tellingDoor{m.second, once}
-	if b := m.in.buffers; b != nil {
-		onBuffers := &secondDoor{Door: m.second.Door}
-		onBuffers.dev.Store(b.Device())
-		b.Door = tellingDoor{onBuffers, once}
-	}
+	m.in.openBuffers(m.second, once)
 	if err := mountHeaps(dev, m.dir, m.plan.UID, m.plan.GID); err != nil {
 		sys.Close(dev)
 		return hint(err, doctor.ExplainUserNamespace(err))

@@ -93,9 +93,10 @@ func TestDecideExport(t *testing.T) {
 		want  string
 		err   string
 	}{
-		{asked: "fuse", err: `export "fuse": run hands out memfds and udmabufs only; use --export memfd, udmabuf or auto`},
+		{asked: "fuse", want: "fuse"},
+		{asked: "fuse-cached", want: "fuse-cached"},
 		{asked: "floppy", err: `export "floppy": unknown`},
-		{asked: "auto", board: board.ExportFUSE, err: `export "fuse": run hands out`},
+		{asked: "auto", board: board.ExportFUSE, want: "fuse"},
 		{asked: "", want: "memfd"},
 		{asked: "auto", want: "memfd"},
 		{asked: "memfd", want: "memfd"},

@@ -147,7 +147,7 @@ func (p *plan) findSocket(asked string) {
 	p.Socket = path
 }
 
-// decideExport says what `auto` means, and refuses what this door does not have.
+// decideExport says what `auto` means.
 func decideExport(asked string, b *board.Board) (string, error) {
 	if asked == "" || asked == string(board.ExportAuto) {
 		asked = string(b.Export)
@@ -155,12 +155,10 @@ func decideExport(asked string, b *board.Board) (string, error) {
 	switch board.Export(asked) {
 	case "", board.ExportAuto, board.ExportMemfd:
 		return string(board.ExportMemfd), nil
-	case board.ExportUdmabuf:
-		return string(board.ExportUdmabuf), nil
-	case board.ExportFUSE:
-		return "", fmt.Errorf("export %q: run hands out memfds and udmabufs only; use --export memfd, udmabuf or auto", asked)
+	case board.ExportUdmabuf, board.ExportFUSE, exportCached:
+		return asked, nil
 	default:
-		return "", fmt.Errorf("export %q: unknown; run takes auto, memfd or udmabuf", asked)
+		return "", fmt.Errorf("export %q: unknown; run takes auto, memfd, fuse, %s or udmabuf", asked, exportCached)
 	}
 }
 
@@ -277,6 +275,10 @@ func (f *front) startServer(p *plan, sock channel, events *os.File) error {
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: p.UID, HostID: p.UID, Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: p.GID, HostID: p.GID, Size: 1}}
 		attr.AmbientCaps = ambientCaps
+		if p.fuseBuffers() {
+			// Only who has a mount namespace may make a mount, be it one that is attached nowhere.
+			attr.Cloneflags |= unix.CLONE_NEWNS
+		}
 	}
 	f.server, err = syscall.ForkExec(ownPath(), []string{serverName, strconv.Itoa(p.Self)}, &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: attr,

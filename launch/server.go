@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/deliver/seccomp"
+	"github.com/heapfs/heapfs/devices/board"
 	"github.com/heapfs/heapfs/doctor"
 	"github.com/heapfs/heapfs/fs"
 	"github.com/heapfs/heapfs/heapnodes"
@@ -151,7 +152,9 @@ func (s *server) attend(stage channel) error {
 	tree := fs.NewTree(s.in.heaps.Nodes(), owner)
 	tree.Sets = s.in.heaps
 	s.second = newSecondDoor(ownFilters() + 1) // and the filter of the first
-	tree.Door = tellingDoor{s.second, &tellOnce{}}
+	once := &tellOnce{}
+	tree.Door = tellingDoor{s.second, once}
+	s.in.openBuffers(s.second, once)
 	if _, err := fs.Serve(m.fd, tree); err != nil {
 		return err
 	}
@@ -225,7 +228,11 @@ func (s *server) next(stage channel, kind string) (message, error) {
 // detach lets go of what is CMD's: whoever reads CMD's output to its end must not have to wait for us. Privileges that only the
 // start needed go too.
 func (s *server) detach() {
-	if err := keepCaps(serverCaps); err != nil {
+	caps := serverCaps
+	if s.plan.Export == string(board.ExportFUSE) {
+		caps = mountCaps // each buffer's memory is registered with the kernel
+	}
+	if err := keepCaps(caps); err != nil {
 		slog.Warn("more privileges than needed", "error", err)
 	}
 	for _, fd := range s.inherited {

@@ -54,7 +54,7 @@ Exit status: CMD's; 128+N when signal N ended it; 125 when heapfs itself could n
 	flags.SetInterspersed(false)
 	flags.StringVar(&cfg.Board, "board", "generic", "a built-in `board` (heapfs board list), or a board file: a path with a slash or ending in .yaml")
 	addHeapNamesFlag(cmd, &cfg.HeapNames)
-	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto, memfd or udmabuf")
+	flags.StringVar(&cfg.Export, "export", "auto", "`how` buffers are handed out: auto, memfd, fuse, fuse-cached or udmabuf")
 	flags.StringArrayVar(&cfg.Faults, "fault", nil, "a failure on demand, may be repeated; `SPEC` is HEAP:alloc=ERRNO[@N|@every=N], HEAP:delay=DURATION, HEAP:fragment=SEED")
 	flags.StringArrayVar(&cfg.Binds, "bind", nil, "`NODE=DEVICE`: a buffer that CMD gives to the driver of the real NODE must suit DEVICE of the board; may be repeated")
 	flags.StringVar(&cfg.Events, "events", "", "write every event to `file`, one JSON object a line; what it held before is lost")

@@ -38,7 +38,7 @@ func TestMachineThatEndsBadlySaysHow(t *testing.T) {
 			cfg: vm.Config{Script: "echo here; sleep 1; kill -9 $PPID; sleep 60"}, is: vm.ErrDied, says: "in step script", heard: "here\n",
 		},
 		"hangs": {
-			cfg: vm.Config{Script: "echo here; sleep 1000", Timeout: 30 * time.Second},
+			cfg: vm.Config{Script: "echo here; sleep 1000", Timeout: 15 * time.Second},
 			is:  vm.ErrTimeout, says: "in step script", heard: "here\n",
 		},
 		"warns": {
@@ -59,7 +59,7 @@ func TestMachineThatEndsBadlySaysHow(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tt.cfg.Kernel = "6.12"
+			tt.cfg.Kernel, tt.cfg.CPUs = "6.12", 1
 			r, err := try(t, tt.cfg)
 			require.ErrorIs(t, err, tt.is)
 			assert.ErrorContains(t, err, tt.says)
@@ -74,6 +74,7 @@ func TestStepThatFailsKeepsNoOtherFromRunning(t *testing.T) {
 	t.Parallel()
 	r := boot(t, vm.Config{
 		Kernel: "6.12",
+		CPUs:   1,
 		Texts:  map[string]string{"/bin/hello": "#!/bin/sh\necho hello $1\n"},
 		Steps: []vm.Step{
 			{Name: "seven", Script: "echo out; echo err >&2; exit 7"},

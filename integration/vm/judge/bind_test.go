@@ -146,7 +146,7 @@ func TestBind(t *testing.T) {
 			continue
 		}
 		t.Run(k.Version, func(t *testing.T) {
-			cfg := vm.Config{Kernel: k.Version, Files: map[string]string{"/bin/heapfs": site.heapfs}, Timeout: bindTime}
+			cfg := vm.Config{Kernel: k.Version, CPUs: 1, Files: map[string]string{"/bin/heapfs": site.heapfs}, Timeout: bindTime}
 			if !bindPart.prepare(t, k, &cfg) {
 				return
 			}

@@ -48,6 +48,12 @@ var mountPart = part{
 			{Name: "client", Script: "mounted -- /clients/basic-static"},
 			{Name: "conformance", Script: "mounted -- heaptest --as " + as + " --run '" + rows + "'", Timeout: conformanceTime},
 		}
+		if k.Version == "6.12" {
+			// The caller of 32 bits that mount refuses; run takes it (doors, clients).
+			steps = append(steps, vm.Step{
+				Name: "client-32", Script: "mounted --events /tmp/32.json -- /clients/basic-32; test $? = 1 && grep -o 'it is no 64-bit program.*' /tmp/32.json | head -n 1",
+			})
+		}
 		if k.Version == fuzzKernel {
 			steps = append(steps, vm.Step{
 				Name: "fuzz", Script: "heaptest fuzz --ops 2000 --quotas=false --seed 3 --as fuse -- mounted --board /etc/fuzz.yaml --", Timeout: fuzzTime,
@@ -59,10 +65,37 @@ var mountPart = part{
 		switch strings.TrimPrefix(step.Name, "mount/") {
 		case "client":
 			checkClient(t, step)
+		case "client-32":
+			assert.Contains(t, step.Stdout, "start it with heapfs run instead")
+			assert.Contains(t, step.Stderr, "Cannot allocate memory")
 		case "conformance":
 			assert.Contains(t, step.Stdout, " 0 FAIL")
 		case "fuzz":
 			assert.Contains(t, step.Stdout, "both sides agree")
+		}
+	},
+}
+
+// yamaPart: nobody may trace anybody, root included. It is the last part, as the setting can't be taken back.
+var yamaPart = part{
+	name:  "yama",
+	on:    func(k vm.Kernel) bool { return k.Version == "7.3" },
+	texts: map[string]string{"/bin/mounted": mountedScript},
+	steps: func(vm.Kernel) []vm.Step {
+		return limited([]vm.Step{
+			{Name: "off", Script: "echo 3 > /proc/sys/kernel/yama/ptrace_scope"},
+			{Name: "mount", Script: "mounted --events /tmp/yama.json -- /clients/basic-static; test $? = 1 && grep alloc_failed /tmp/yama.json"},
+			{Name: "doctor", Script: "heapfs doctor; true"},
+		})
+	},
+	check: func(t *testing.T, _ vm.Kernel, step vm.StepResult) {
+		switch strings.TrimPrefix(step.Name, "yama/") {
+		case "mount":
+			assert.Contains(t, step.Stdout, "ENOMEM")
+			assert.Contains(t, step.Stderr, "programs can't be given buffers")
+			assert.Contains(t, step.Stderr, "ptrace_scope")
+		case "doctor":
+			assert.Contains(t, step.Stdout, "ptrace_scope")
 		}
 	},
 }

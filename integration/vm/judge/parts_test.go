@@ -29,7 +29,7 @@ type part struct {
 }
 
 // parts is the suite, in the order in which a machine runs it. A module stays loaded once a step has asked for it.
-var parts = []part{doors, clientsPart, heapPart, sysfsPart, conformancePart, mountPart, selftestPart}
+var parts = []part{doors, clientsPart, heapPart, sysfsPart, conformancePart, mountPart, selftestPart, yamaPart}
 
 // withHeaps: the kernels that can judge.
 func withHeaps(k vm.Kernel) bool { return k.Heaps }
@@ -37,7 +37,7 @@ func withHeaps(k vm.Kernel) bool { return k.Heaps }
 // kernelTime limits the steps of a kernel together.
 const kernelTime = 15 * time.Minute
 
-// TestKernels and the others boot their machines side by side (go test -parallel): alone, one leaves a third of two processors idle.
+// TestKernels boots machines of two processors, most others such of one, which run side by side (go test -parallel, room).
 func TestKernels(t *testing.T) {
 	t.Parallel()
 	for _, k := range vm.Kernels {

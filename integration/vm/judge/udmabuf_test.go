@@ -135,13 +135,15 @@ tell; echo go >&3; wait; tail -n 1 /tmp/udmabuf-out'`
 func TestUdmabuf(t *testing.T) {
 	t.Parallel()
 	for _, k := range vm.Kernels {
-		if !full || !withHeaps(k) {
+		// The one in the middle has no rule of its own (vmap of huge pages: 6.12 has the defect, 7.3 has not).
+		if !full || !withHeaps(k) || k.Version == "6.18" && !all {
 			continue
 		}
 		t.Run(k.Version, func(t *testing.T) {
 			t.Parallel()
 			cfg := vm.Config{
 				Kernel:  k.Version,
+				CPUs:    1,
 				Files:   map[string]string{"/bin/heapfs": site.heapfs, "/clients": site.clients},
 				Timeout: udmabufTime,
 			}
