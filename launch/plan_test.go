@@ -127,7 +127,7 @@ func TestWhatCanBeCheckedIsCheckedBeforeAnythingStarts(t *testing.T) {
 	}{
 		{"the board", func(c *RunConfig) { c.Board = "no-such-board" }, "no-such-board"},
 		{"a board's file", func(c *RunConfig) { c.Board = "./no-such.yaml" }, "no-such.yaml"},
-		{"the export", func(c *RunConfig) { c.Export = "fuse" }, `export "fuse"`},
+		{"the export", func(c *RunConfig) { c.Export = "floppy" }, `export "floppy"`},
 		{"a fault", func(c *RunConfig) { c.Faults = []string{"*:delay=5ms", "nonsense"} }, `fault "nonsense"`},
 		{"the user", func(c *RunConfig) { c.User = "no-such-user" }, `user "no-such-user"`},
 		{"the user's number", func(c *RunConfig) { c.User = "4294967296" }, `user "4294967296"`},

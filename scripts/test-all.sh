@@ -29,7 +29,7 @@ run_make() { "${MAKE:-make}" --no-print-directory "$@"; }
 scripts/leftovers.sh list >"$before"
 step deps run_make deps
 if [ "${#failed[@]}" -eq 0 ]; then
-	for name in lint tidy-check cross test test-race test-serial fuzz; do
+	for name in lint tidy-check cross test test-race test-serial test-vm fuzz; do
 		step "$name" run_make "$name"
 	done
 	step leftovers scripts/leftovers.sh check "$before"

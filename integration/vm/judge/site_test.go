@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -36,7 +38,7 @@ func prepareSite() error {
 	if err := buildProgram(site.heaptest, "../../../cmd/heaptest"); err != nil {
 		return err
 	}
-	build := exec.Command("make", "--silent", "--directory=../../clients", "OUT="+site.clients, "PROGRAMS="+strings.Join(clients, " "))
+	build := exec.Command("make", "--silent", "--jobs="+strconv.Itoa(runtime.NumCPU()), "--directory=../../clients", "OUT="+site.clients, "PROGRAMS="+strings.Join(clients, " "))
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build of the clients: %w (install gcc, gcc-multilib, musl-tools and make, or run `make deps`)\n%s", err, out)
