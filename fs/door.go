@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"github.com/heapfs/heapfs/heapnodes"
 	"github.com/heapfs/heapfs/uapi"
@@ -102,7 +103,7 @@ func (u *uniques) of(cancel <-chan struct{}) uint64 {
 type quiet struct{ slog.Handler }
 
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
-	if strings.HasPrefix(r.Message, "writer: ") && strings.HasSuffix(r.Message, ": IOCTL") {
+	if strings.HasPrefix(r.Message, "writer: ") && strings.HasSuffix(r.Message, ": IOCTL") && strings.Contains(r.Message, unix.ENOENT.Error()) {
 		return nil
 	}
 	return q.Handler.Handle(ctx, r)

@@ -125,6 +125,7 @@ func (a *agent) work(sock, place int) {
 	if place >= 0 {
 		a.places <- place
 	}
+	at.leave()
 	runtime.UnlockOSThread()
 	a.workers.Done()
 }

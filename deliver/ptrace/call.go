@@ -195,11 +195,10 @@ func (c *Call) Install(fd int, cloexec bool) (int, error) {
 	}
 	serial := c.door.serial.Add(1)
 	n, err := c.inject(serial, fd, cloexec)
-	if errors.Is(err, errNoAgent) && c.door.lost(serial) {
+	if errors.Is(err, errNoAgent) && c.talk != nil && c.door.lost(c.talk.agent, serial) {
 		// Nothing has happened to the caller: a thread is let go when its tracer dies.
-		if c.talk != nil {
-			c.talk.end(finish{errno: ReplyErrno}, nil)
-		}
+		c.talk.end(finish{errno: ReplyErrno}, nil)
+		c.talk, c.replied = nil, false
 		n, err = c.inject(serial, fd, cloexec)
 	}
 	if err != nil {

@@ -58,12 +58,15 @@ type Door struct {
 
 	mu      sync.Mutex
 	control int // -1: no agent runs
-	ledger  ledger
-	book    int             // the ledger's descriptor, -1: no agent has run yet
-	left    map[int]left    // what agents that were killed have left in threads
-	idle    []int           // sockets to workers that have nothing to do
-	leaving []*conversation // those that the Door is done with and the agent is not
-	closed  bool
+	agents  int // how many were started
+	// answered are the orders whose requests the last agent but one, which was killed, may have answered.
+	answered map[uint64]struct{}
+	ledger   ledger
+	book     int             // the ledger's descriptor, -1: no agent has run yet
+	left     map[int]left    // what agents that were killed have left in threads
+	idle     []int           // sockets to workers that have nothing to do
+	leaving  []*conversation // those that the Door is done with and the agent is not
+	closed   bool
 }
 
 // Open makes a Door.
@@ -235,39 +238,39 @@ func (d *Door) forget() {
 
 var errNoAgent = fmt.Errorf("%w: the process that injects is gone", heapnodes.ErrNoInstaller)
 
-// hire gives a worker of the agent.
-func (d *Door) hire() (int, error) {
+// hire gives a worker of the agent, and that one's number.
+func (d *Door) hire() (sock, agent int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return -1, errNoAgent
+		return -1, d.agents, errNoAgent
 	}
 	if d.reap(); len(d.idle) > 0 {
 		last := len(d.idle) - 1
-		sock := d.idle[last]
+		sock = d.idle[last]
 		d.idle = d.idle[:last]
-		return sock, nil
+		return sock, d.agents, nil
 	}
 	if d.control < 0 {
 		if err := d.start(); err != nil {
-			return -1, fmt.Errorf("%w: the process that injects: %v", heapnodes.ErrNoInstaller, err)
+			return -1, d.agents, fmt.Errorf("%w: the process that injects: %v", heapnodes.ErrNoInstaller, err)
 		}
 	}
 	near, far, err := pair(d.patience)
 	if err != nil {
-		return -1, fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
+		return -1, d.agents, fmt.Errorf("%w: %v", heapnodes.ErrNoInstaller, err)
 	}
 	err = sendNow(d.control, []byte{msgWorker}, far)
 	sys.Close(far)
 	switch {
 	case errors.Is(err, unix.EAGAIN): // it has taken none of the last ones yet
 		sys.Close(near)
-		return -1, heapnodes.ErrBusy
+		return -1, d.agents, heapnodes.ErrBusy
 	case err != nil:
 		sys.Close(near)
-		return -1, errNoAgent
+		return -1, d.agents, errNoAgent
 	}
-	return near, nil
+	return near, d.agents, nil
 }
 
 // start starts an agent. The last one has ended, so what it has noted stays as it is. d.mu is held.
@@ -277,7 +280,7 @@ func (d *Door) start() (err error) {
 			return err
 		}
 	}
-	d.ledger.collect(d.left)
+	d.answered = d.ledger.collect(d.left)
 	control, err := d.cfg.Start()
 	if err != nil {
 		return err
@@ -287,6 +290,7 @@ func (d *Door) start() (err error) {
 		return err
 	}
 	d.control = control
+	d.agents++
 	return nil
 }
 
@@ -302,15 +306,21 @@ func (d *Door) leftIn(tid int) left {
 	return of
 }
 
-// lost lets go of the agent if it has died: the next call starts another one. A living one stays, as what it has noted is its own. unheard says
-// that the dead one had not answered the request of an order.
-func (d *Door) lost(serial uint64) (unheard bool) {
+// lost lets go of an agent, by its number, if it has died: the next call starts another one. A living one stays, as what it has noted is its
+// own. unheard says that the dead one had not answered the request of an order.
+func (d *Door) lost(agent int, serial uint64) (unheard bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.control >= 0 {
-		if !hungUp(d.control) {
-			return false
-		}
+	switch {
+	case agent < d.agents-1:
+		return false // long ago
+	case agent < d.agents:
+		_, answered := d.answered[serial]
+		return !answered
+	case d.control < 0:
+	case !hungUp(d.control):
+		return false
+	default:
 		d.forget()
 	}
 	return !d.ledger.answered(serial)
@@ -332,9 +342,10 @@ func hungUp(sock int) bool {
 
 // conversation is what the Door knows of the agent's work on one call. It has a place among the sessions until it hangs or is over.
 type conversation struct {
-	door *Door
-	sock int
-	buf  [maxMessage]byte
+	door  *Door
+	agent int // its number
+	sock  int
+	buf   [maxMessage]byte
 
 	tenant *callers.Tenant[turn] // whose place it gives back; nil until end
 	since  time.Time             // of the end
@@ -346,11 +357,9 @@ func (d *Door) begin(o order, file, device int) (*conversation, error) {
 	if err := d.admit(); err != nil {
 		return nil, err
 	}
-	v, err := d.ask(o, file, device)
-	if errors.Is(err, errNoAgent) {
-		// It has heard nothing of the order.
-		d.lost(o.Serial)
-		v, err = d.ask(o, file, device)
+	v, agent, err := d.ask(o, file, device)
+	if errors.Is(err, errNoAgent) && d.lost(agent, o.Serial) {
+		v, _, err = d.ask(o, file, device)
 	}
 	if err != nil {
 		<-d.sessions
@@ -359,17 +368,17 @@ func (d *Door) begin(o order, file, device int) (*conversation, error) {
 	return v, nil
 }
 
-func (d *Door) ask(o order, file, device int) (*conversation, error) {
-	sock, err := d.hire()
+func (d *Door) ask(o order, file, device int) (*conversation, int, error) {
+	sock, agent, err := d.hire()
 	if err != nil {
-		return nil, err
+		return nil, agent, err
 	}
 	o.Left = d.leftIn(o.TID)
 	if send(sock, o.encode(), file, device) != nil {
 		sys.Close(sock)
-		return nil, errNoAgent
+		return nil, agent, errNoAgent
 	}
-	return &conversation{door: d, sock: sock}, nil
+	return &conversation{door: d, agent: agent, sock: sock}, agent, nil
 }
 
 // installed waits for the number of the descriptor in the caller.

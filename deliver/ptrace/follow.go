@@ -20,6 +20,7 @@ type follower struct {
 	off   bool // it was refused: a container may have other processors than its callers
 	last  int  // thread that was followed
 	until time.Time
+	home  unix.CPUSet // where the worker may be, once it was moved
 }
 
 // staysFor is how long a thread that calls again and again is taken to be where it was: to ask each time is not for nothing.
@@ -39,14 +40,27 @@ func (f *follower) follow(tid int) {
 	if err != nil || cpu == f.on {
 		return // a caller that is gone is found out by who works on it
 	}
+	if f.on < 0 {
+		err = unix.SchedGetaffinity(0, &f.home)
+	}
 	var set unix.CPUSet
 	set.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
+	if err == nil {
+		err = unix.SchedSetaffinity(0, &set)
+	}
+	if err != nil {
 		slog.Debug("callers are not followed to their processors", "error", os.NewSyscallError("sched_setaffinity", err))
 		f.off = true
 		return
 	}
 	f.on = cpu
+}
+
+// leave lets the calling thread be anywhere again: others will use it.
+func (f *follower) leave() {
+	if f.on >= 0 {
+		_ = unix.SchedSetaffinity(0, &f.home) // the processors that it had; nothing is lost but time
+	}
 }
 
 // processorOf is the processor that a thread runs on, or ran on last.

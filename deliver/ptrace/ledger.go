@@ -113,13 +113,17 @@ func (l ledger) answered(serial uint64) bool {
 	return l == nil
 }
 
-// collect empties the ledger, by thread. No agent may be alive.
-func (l ledger) collect(into map[int]left) {
+// collect empties the ledger: what was left, by thread, and the orders that were answered. No agent may be alive.
+func (l ledger) collect(into map[int]left) (answered map[uint64]struct{}) {
+	answered = map[uint64]struct{}{}
 	le := binary.LittleEndian
 	now := monotonic()
 	for place := range len(l) / entrySize {
 		e := l[place*entrySize:]
-		le.PutUint64(e[atAnswered:], 0)
+		if serial := le.Uint64(e[atAnswered:]); serial != 0 {
+			answered[serial] = struct{}{}
+			le.PutUint64(e[atAnswered:], 0)
+		}
 		tid, n := int(le.Uint32(e)), int(le.Uint32(e[4:]))
 		if tid == 0 || n > maxTheirs {
 			continue
@@ -135,6 +139,7 @@ func (l ledger) collect(into map[int]left) {
 		}
 		into[tid] = of
 	}
+	return answered
 }
 
 // monotonic is the same in all processes.

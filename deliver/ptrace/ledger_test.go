@@ -47,7 +47,7 @@ func TestOnlyWhatIsNotedAndFreshIsCollected(t *testing.T) {
 	agents.answer(2, 16)
 
 	again := map[int]left{}
-	doors.collect(again)
+	assert.Equal(t, map[uint64]struct{}{16: {}}, doors.collect(again))
 	assert.Empty(t, again, "it was emptied")
 	assert.False(t, doors.answered(16))
 	ledger(nil).note(0, 1, of)

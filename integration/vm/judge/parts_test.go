@@ -2,7 +2,6 @@ package judge
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,11 +37,7 @@ func withHeaps(k vm.Kernel) bool { return k.Heaps }
 // kernelTime limits the steps of a kernel together.
 const kernelTime = 15 * time.Minute
 
-// alone are the kernels whose machines have one processor here. Such machines run side by side (go test -parallel, room), and a program
-// that is not interrupted by another processor shows other things than one that is.
-var alone = []string{"6.1", "6.18"}
-
-// TestKernels runs the suite on each kernel.
+// TestKernels runs the suite on each kernel, on machines of two processors. Most others have one, and run side by side (go test -parallel, room).
 func TestKernels(t *testing.T) {
 	t.Parallel()
 	for _, k := range vm.Kernels {
@@ -56,9 +51,6 @@ func TestKernels(t *testing.T) {
 				Files:   map[string]string{"/bin/heapfs": site.heapfs, "/clients": site.clients},
 				Texts:   map[string]string{},
 				Timeout: kernelTime,
-			}
-			if slices.Contains(alone, k.Version) {
-				cfg.CPUs = 1
 			}
 			var here []part
 			for _, p := range parts {
