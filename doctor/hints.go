@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/internal/sys"
 )
 
 // The next step for each failure, one line each. ExplainX are for launch, whose
@@ -17,7 +19,18 @@ func ExplainFuseDevice(err error) string {
 // ExplainUserNamespace says what to do when a user namespace, or a mount inside
 // it, gave err.
 func ExplainUserNamespace(err error) string {
+	// FUSE says the same of a file that is not its device.
+	if errnoOf(err) == unix.EINVAL && !isFUSE("/dev/fuse") {
+		return hintFuseDevice(host{}, finding{Errno: unix.EINVAL})
+	}
 	return hintUserNamespace(readHost("/"), finding{Errno: errnoOf(err)})
+}
+
+// isFUSE is whether a file is the device of the fuse module.
+func isFUSE(path string) bool {
+	const major, minor = 10, 229
+	rdev, char, err := sys.DeviceAt(unix.AT_FDCWD, path)
+	return err == nil && char && rdev == unix.Mkdev(major, minor)
 }
 
 // ExplainListener says what to do when a seccomp listener gave err.
