@@ -22,8 +22,8 @@ mkdir -p bin/reports
 go build -buildvcs=false -o bin/testreport ./scripts/testreport
 rm -f "$HEAPFS_VM_TABLE"
 status=0
-# Four tests may wait for room on the processors, which is given out by the judge. The time-out is for what has none of its own; each boot has, and the first run downloads the kernels, about 500 MB.
-go test -json -count=1 -timeout 40m -parallel 4 ./integration/vm/judge/... ./integration/vm/trees/... | tee bin/reports/vm.json | bin/testreport || status=1
+# All tests may wait at once for room on the processors, which is given out by the judge. The time-out is for what has none of its own; each boot has, and the first run downloads the kernels, about 500 MB.
+go test -json -count=1 -timeout 40m -parallel 64 ./integration/vm/judge/... ./integration/vm/trees/... | tee bin/reports/vm.json | bin/testreport || status=1
 if [ -s "$HEAPFS_VM_TABLE" ]; then
 	printf '\n%-6s %-46s %-14s %7s\n' kernel step verdict seconds
 	cat "$HEAPFS_VM_TABLE"

@@ -53,7 +53,7 @@ func (p *printer) summary(j *judge.Judge, h judge.Header) {
 		h.As, h.Kernel, j.Record(), p.count[judge.OK], p.count[judge.Deviates], p.count[judge.Fail], p.count[judge.NotTried])
 	fmt.Print("heaptest: deviations listed:")
 	for _, e := range judge.Exports {
-		fmt.Printf(" %s %d", e, judge.Count(judge.List, e))
+		fmt.Printf(" %s %d", e, judge.Count(judge.List(), e))
 	}
 	fmt.Println()
 }

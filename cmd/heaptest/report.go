@@ -15,7 +15,7 @@ import (
 
 // newReport makes the report of runs.
 func newReport(runs []*judge.Run) *report.Report {
-	r := &report.Report{Runs: runs, List: judge.List, Sourced: judge.Sourced, What: map[string]string{}}
+	r := &report.Report{Runs: runs, List: judge.List(), Sourced: judge.Sourced, What: map[string]string{}}
 	for _, row := range rows.All() {
 		r.What[row.ID] = row.What
 		r.Order = append(r.Order, row.ID)

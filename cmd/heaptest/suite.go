@@ -146,7 +146,7 @@ func newJudge(o options) (*judge.Judge, judge.Header, error) {
 	if err != nil {
 		return nil, h, err
 	}
-	j, err := judge.New(h, records, judge.List, judge.Sourced)
+	j, err := judge.New(h, records, judge.List(), judge.Sourced)
 	if err == nil && j.Record() == "" && !o.record {
 		err = errors.New("there is no record of a kernel's answers: make one with --record")
 	}

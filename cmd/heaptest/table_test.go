@@ -73,7 +73,7 @@ func TestRecordsHaveNoFailuresInThem(t *testing.T) {
 
 func TestListIsWellFormed(t *testing.T) {
 	seen := map[string]bool{}
-	for _, d := range judge.List {
+	for _, d := range judge.List() {
 		assert.Regexp(t, `^[NBSUF][1-9][0-9]*$`, d.ID)
 		assert.False(t, seen[d.ID], "%s is there twice", d.ID)
 		seen[d.ID] = true
@@ -98,7 +98,7 @@ func TestListIsWellFormed(t *testing.T) {
 
 // A test that an entry names must exist: in Go, or as a client.
 func TestTestsThatTheListNamesExist(t *testing.T) {
-	for _, d := range judge.List {
+	for _, d := range judge.List() {
 		for _, name := range regexp.MustCompile(`Test\w+`).FindAllString(d.Test, -1) {
 			assert.True(t, inTests(t, "func "+name+"("), "%s: there is no %s in integration", d.ID, name)
 		}
@@ -132,7 +132,7 @@ func TestEntriesDifferFromTheKernelAndFromEachOther(t *testing.T) {
 	for _, k := range judge.Kernels(records(t)) {
 		for _, e := range judge.Exports {
 			owner := map[string]string{}
-			for _, d := range judge.List {
+			for _, d := range judge.List() {
 				for _, x := range d.Rows {
 					if !slices.Contains(d.On, e) || len(x.On) > 0 && !slices.Contains(x.On, e) ||
 						k.Version.Before(x.From) || x.Before != (judge.Version{}) && !k.Version.Before(x.Before) {
@@ -166,7 +166,7 @@ func TestHeaderHasTheNumbers(t *testing.T) {
 	got, err := os.ReadFile(document)
 	require.NoError(t, err)
 	header := fmt.Sprintf("Deviations: memfd %d rows, udmabuf %d rows, fuse %d rows, fuse-cached %d rows.\n",
-		judge.Count(judge.List, judge.Memfd), judge.Count(judge.List, judge.Udmabuf), judge.Count(judge.List, judge.Fuse),
-		judge.Count(judge.List, judge.FuseCached))
+		judge.Count(judge.List(), judge.Memfd), judge.Count(judge.List(), judge.Udmabuf), judge.Count(judge.List(), judge.Fuse),
+		judge.Count(judge.List(), judge.FuseCached))
 	assert.True(t, strings.Contains(string(got), header), "docs/conformance.md must say %q", header)
 }

@@ -1,9 +1,16 @@
 package judge
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // List is the closed list of deviations. An entry belongs here only if something in the kernel keeps heapfs from doing it right.
-var List = slices.Concat(nodeList, bufferCallList, bufferFileList, syncFileList, udmabufList, fuseList)
+//
+// It is made when somebody asks, as most processes of the suite try rows and judge nothing.
+var List = sync.OnceValue(func() []Deviation {
+	return slices.Concat(nodeList(), bufferCallList(), bufferFileList(), syncFileList(), udmabufList(), fuseList())
+})
 
 // Sourced has the kernel's answers to rows that no judge can try, read from its source: lengths beyond the machine's memory, for
 // which the caller of a real system heap is killed (heaps/system_heap.c), and protected heaps (drivers/tee/tee_heap.c).

@@ -55,7 +55,7 @@ type Answer struct {
 }
 
 // maxTogether is how many rows share a process at the most. Most of a row's time is the start of its process.
-const maxTogether = 16
+const maxTogether = 48
 
 // StatusSetUp is the exit status of a row that could not ask.
 const StatusSetUp = 3

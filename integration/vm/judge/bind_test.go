@@ -141,11 +141,13 @@ func copyProgram(to, from string) (err error) {
 
 // TestBind is for the full run, on one kernel: what it shows is heapfs's doing, and not the kernel's.
 func TestBind(t *testing.T) {
+	t.Parallel()
 	for _, k := range vm.Kernels {
 		if !full || !withHeaps(k) || !k.Smoke {
 			continue
 		}
 		t.Run(k.Version, func(t *testing.T) {
+			t.Parallel()
 			cfg := vm.Config{Kernel: k.Version, CPUs: 1, Files: map[string]string{"/bin/heapfs": site.heapfs}, Timeout: bindTime}
 			if !bindPart.prepare(t, k, &cfg) {
 				return

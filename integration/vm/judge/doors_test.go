@@ -57,7 +57,7 @@ var clientsPart = part{
 		arguments := map[string]string{"exhaust": " linux,cma 1048576", "killed": " linux,cma 1048576"}
 		var steps []vm.Step
 		for _, name := range clients {
-			if full && !all && (k.Version == "6.12" || k.Version == "6.18") && !slices.Contains(fewClients, name) {
+			if !all && (k.Version == "6.12" || k.Version == "6.18") && !slices.Contains(fewClients, name) {
 				continue
 			}
 			if name == "hang" && (!full || k.Version != "6.1") {

@@ -8,10 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/semaphore"
-
 	"github.com/heapfs/heapfs/integration/vm"
+	"github.com/heapfs/heapfs/integration/vm/room"
 )
 
 // skip skips a test, and fails it under CI. how is the command that makes the test run.
@@ -26,8 +24,8 @@ func skip(t *testing.T, reason, how string) {
 // bootTime limits a boot together with the download of its kernel, which the boot's own time does not count.
 const bootTime = 12 * time.Minute
 
-// room is this machine's processors.
-var room = semaphore.NewWeighted(int64(runtime.NumCPU()))
+// processors are this machine's.
+var processors = room.New(runtime.NumCPU())
 
 // try boots a machine whose end the test will judge. It gates on what the machine lacks: a tool, or a kernel's package.
 func try(t *testing.T, cfg vm.Config) (*vm.Result, error) {
@@ -37,9 +35,7 @@ func try(t *testing.T, cfg vm.Config) (*vm.Result, error) {
 	if cfg.CPUs == 0 {
 		cfg.CPUs = 2
 	}
-	weight := int64(min(cfg.CPUs, runtime.NumCPU()))
-	require.NoError(t, room.Acquire(t.Context(), weight))
-	defer room.Release(weight)
+	defer processors.Take(cfg.CPUs, cfg.Timeout)()
 	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
 	defer cancel()
 	r, err := vm.Boot(ctx, cfg)

@@ -1,14 +1,11 @@
 package judge
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/heapfs/heapfs/integration/vm"
@@ -19,11 +16,12 @@ const (
 	mutantTime  = 90 * time.Second // for one mutant
 	mutantsBoot = 10 * time.Minute // for all of them
 	// mutantOps bounds how long a mutant is looked at. Most are found in the first hundred operations; those that leak slowly need more.
-	mutantOps = 8000
+	mutantOps = "8000"
+	fewOps    = "500" // for the same program without one
 )
 
 // TestFuzzerFindsMutants: a fuzzer that agrees with anything proves nothing. The heapfs without a defect must pass (TestFuzz). The full run
-// takes half of the mutants, as each is a build; `make test-vm VM=all` takes all.
+// takes half of the mutants, for its time; `make test-vm VM=all` takes all.
 func TestFuzzerFindsMutants(t *testing.T) {
 	if !full {
 		t.Skip("not in the smoke run; to run it: make test-vm")
@@ -35,44 +33,34 @@ func TestFuzzerFindsMutants(t *testing.T) {
 	}
 	cfg := fuzzConfig(t)
 	cfg.Timeout = mutantsBoot
-	cfg.Files["/mutants"] = buildMutants(t, chosen)
-	for _, m := range chosen {
-		cfg.Steps = append(cfg.Steps, vm.Step{
-			Name:    m.Name,
-			Script:  fmt.Sprintf("heaptest fuzz --ops %d --quotas=false --shrink=false --differences 1 -- /mutants/%s run --board /etc/fuzz.yaml --", mutantOps, m.Name),
+	cfg.Files["/bin/mutants"] = buildMutants(t)
+	fuzz := func(name, ops string) vm.Step {
+		return vm.Step{
+			Name:    name,
+			Script:  mutants.Env + "=" + name + " heaptest fuzz --ops " + ops + " --quotas=false --shrink=false --differences 1 -- mutants run --board /etc/fuzz.yaml --",
 			Timeout: mutantTime,
-		})
+		}
+	}
+	cfg.Steps = []vm.Step{fuzz("none", fewOps)}
+	for _, m := range chosen {
+		cfg.Steps = append(cfg.Steps, fuzz(m, mutantOps))
 	}
 	r := boot(t, cfg)
+	assert.True(t, r.Step("none").OK(), "the program differs without a defect: %v\n%s", r.Step("none"), r.Step("none").Stdout)
 	for _, m := range chosen {
-		t.Run(m.Name, func(t *testing.T) {
-			said := r.Step(m.Name)
+		t.Run(m, func(t *testing.T) {
+			said := r.Step(m)
 			require.Equal(t, 1, said.Status, "%v: the fuzzer has not found it\n%s\n%s", said, said.Stdout, said.Stderr)
 		})
 	}
 }
 
-// buildMutants makes the chosen ones in a folder of its own and returns that.
-func buildMutants(t *testing.T, chosen []mutants.Mutant) string {
+// buildMutants makes the program that is all of them and returns its path.
+func buildMutants(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
 	require.NoError(t, err)
 	out := filepath.Join(t.TempDir(), "mutants")
-	require.NoError(t, os.Mkdir(out, 0o755))
-	overlays := t.TempDir()
-	errs := make([]error, len(chosen))
-	room := make(chan struct{}, runtime.NumCPU())
-	var wg sync.WaitGroup
-	for i, m := range chosen {
-		wg.Go(func() {
-			room <- struct{}{}
-			defer func() { <-room }()
-			errs[i] = m.Build(root, overlays, filepath.Join(out, m.Name))
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
-		require.NoError(t, err)
-	}
+	require.NoError(t, mutants.Build(root, t.TempDir(), out))
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,9 @@ const (
 	// syncClient is a client that exports, merges and imports.
 	syncClient = "heapfs run -- /clients/basic-static"
 )
+
+// syncTime limits the boot of TestSyncFilesByEachDevice.
+const syncTime = 5 * time.Minute
 
 // TestSyncFilesByEachDevice: sync files are the kernel's own by whatever device leads to one, and stand-ins where none does. The machine
 // loses its devices on the way, so it has no other part's steps.
@@ -48,7 +52,7 @@ func TestSyncFilesByEachDevice(t *testing.T) {
 		Files: map[string]string{
 			"/bin/heapfs": site.heapfs, "/bin/heaptest": site.heaptest, "/bin/backing.test": unit, "/clients": site.clients,
 		},
-		Timeout: kernelTime,
+		Timeout: syncTime,
 	}
 	for _, r := range rows {
 		cfg.Steps = append(cfg.Steps, vm.Step{Name: r.name, Script: r.script})
