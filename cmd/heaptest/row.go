@@ -64,8 +64,16 @@ func tryRow(args []string) int {
 	return statusOK
 }
 
-// tryTogether tries plain rows one after the other. One that could not ask has no answer, and is asked again by itself.
+// tryTogether tries plain rows one after the other, each with the limit of descriptors and without the descriptors of those before. One that
+// could not ask has no answer, and is asked again by itself.
 func tryTogether(asked []rows.Row) int {
+	if err := startPoller(); err != nil {
+		return complain(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return complain(os.NewSyscallError("getrlimit", err))
+	}
 	for _, row := range asked {
 		before, err := descriptors()
 		if err != nil {
@@ -82,6 +90,9 @@ func tryTogether(asked []rows.Row) int {
 		if _, err := unix.Write(answerFD, append(line, '\n')); err != nil {
 			return complain(fmt.Errorf("row %s: write the answer: %w", row.ID, err))
 		}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return complain(os.NewSyscallError("setrlimit", err))
+		}
 		after, err := descriptors()
 		if err != nil {
 			return complain(err)
@@ -93,6 +104,15 @@ func tryTogether(asked []rows.Row) int {
 		}
 	}
 	return statusOK
+}
+
+// startPoller has the runtime open the descriptors that it keeps. In the midst of a row, they would be taken for the row's.
+func startPoller() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Close(), w.Close())
 }
 
 // descriptors are those of this process.
