@@ -148,7 +148,7 @@ func TestBind(t *testing.T) {
 		}
 		t.Run(k.Version, func(t *testing.T) {
 			t.Parallel()
-			cfg := vm.Config{Kernel: k.Version, CPUs: 1, Files: map[string]string{"/bin/heapfs": site.heapfs}, Timeout: bindTime}
+			cfg := vm.Config{Kernel: k.Version, CPUs: 2, Files: map[string]string{"/bin/heapfs": site.heapfs}, Timeout: bindTime}
 			if !bindPart.prepare(t, k, &cfg) {
 				return
 			}

@@ -33,7 +33,7 @@ func fuzzConfig(t *testing.T) vm.Config {
 	require.NoError(t, buildProgram(heaptest, "../../../cmd/heaptest"))
 	return vm.Config{
 		Kernel: fuzzKernel,
-		CPUs:   1, // a sequence is one thread
+		CPUs:   2,
 		Files:  map[string]string{"/bin/heapfs": site.heapfs, "/bin/heaptest": heaptest},
 		Texts:  map[string]string{"/etc/fuzz.yaml": fuzzBoard},
 	}

@@ -47,7 +47,7 @@ func TestSyncFilesByEachDevice(t *testing.T) {
 	}
 	cfg := vm.Config{
 		Kernel:  "6.12",
-		CPUs:    1,
+		CPUs:    2,
 		Modules: []string{"vgem"},
 		Files: map[string]string{
 			"/bin/heapfs": site.heapfs, "/bin/heaptest": site.heaptest, "/bin/backing.test": unit, "/clients": site.clients,

@@ -143,7 +143,7 @@ func TestUdmabuf(t *testing.T) {
 			t.Parallel()
 			cfg := vm.Config{
 				Kernel:  k.Version,
-				CPUs:    1,
+				CPUs:    2,
 				Files:   map[string]string{"/bin/heapfs": site.heapfs, "/clients": site.clients},
 				Timeout: udmabufTime,
 			}
