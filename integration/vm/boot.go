@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -52,10 +53,7 @@ func boot(ctx context.Context, cfg Config, accel string) (*Result, error) {
 	if err := initramfs(ctx, initrd, cfg, job, files); err != nil {
 		return nil, err
 	}
-	kernel := image.Vmlinuz
-	if cfg.Image != "" {
-		kernel = cfg.Image
-	}
+	kernel := cmp.Or(cfg.Image, image.Vmlinux, image.Vmlinuz)
 	m := &machine{
 		cfg:    cfg,
 		marker: job.Marker,

@@ -14,7 +14,7 @@ import (
 // cacheDir is where kernels are kept. What lies there under its final name is whole, because it was renamed into place:
 //
 //	debs/VERSION/*.deb      the packages
-//	kernels/VERSION-N/      vmlinuz, modules/*.ko, modules/order; N counts the layouts of this folder
+//	kernels/VERSION-N/      vmlinuz, vmlinux, modules/*.ko, modules/order; N counts the layouts of this folder
 //	trees/VERSION/          VENDOR/BOARD.dtb of the arm64 kernel
 //	apt/SUITE/              apt's lists, which nothing else needs
 func cacheDir() (string, error) {

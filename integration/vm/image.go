@@ -16,12 +16,13 @@ import (
 )
 
 // layout counts what an unpacked kernel's folder holds: another number, another folder.
-const layout = "1"
+const layout = "2"
 
 // Image is an unpacked kernel.
 type Image struct {
 	Kernel  Kernel
 	Vmlinuz string // host path
+	Vmlinux string // the same unpacked, "" where it can't be booted so
 
 	dir string
 }
@@ -39,7 +40,7 @@ func Prepare(ctx context.Context, version string) (Image, error) {
 	image := Image{Kernel: k, dir: filepath.Join(cache, "kernels", version+"-"+layout)}
 	image.Vmlinuz = filepath.Join(image.dir, "vmlinuz")
 	if exists(image.dir) {
-		return image, nil
+		return image.found(), nil
 	}
 	release, err := lock(ctx, cache)
 	if err != nil {
@@ -47,7 +48,7 @@ func Prepare(ctx context.Context, version string) (Image, error) {
 	}
 	defer release()
 	if exists(image.dir) { // another run has made it meanwhile
-		return image, nil
+		return image.found(), nil
 	}
 	debs := filepath.Join(cache, "debs", version)
 	if !exists(debs) {
@@ -61,7 +62,15 @@ func Prepare(ctx context.Context, version string) (Image, error) {
 	if err := install(image.dir, func(tmp string) error { return unpack(ctx, debs, tmp) }); err != nil {
 		return Image{}, fmt.Errorf("%w of Linux %s: %v (delete %s to fetch it anew)", ErrPackage, version, err, debs)
 	}
-	return image, nil
+	return image.found(), nil
+}
+
+// found fills in what is not there for each kernel.
+func (i Image) found() Image {
+	if path := filepath.Join(i.dir, "vmlinux"); exists(path) {
+		i.Vmlinux = path
+	}
+	return i
 }
 
 // unpack fills dir from the packages in debs.
@@ -86,7 +95,11 @@ func unpack(ctx context.Context, debs, dir string) error {
 	if kernel == "" {
 		return fmt.Errorf("%s: no vmlinuz in %d packages", debs, len(packages))
 	}
-	if err := os.Rename(kernel, filepath.Join(dir, "vmlinuz")); err != nil {
+	vmlinuz := filepath.Join(dir, "vmlinuz")
+	if err := os.Rename(kernel, vmlinuz); err != nil {
+		return err
+	}
+	if err := unpackKernel(ctx, vmlinuz, filepath.Join(dir, "vmlinux")); err != nil {
 		return err
 	}
 	if err := keepModules(ctx, modules, filepath.Join(dir, "modules")); err != nil {
