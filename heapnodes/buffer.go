@@ -22,6 +22,7 @@ type Buffer struct {
 	Extents []backing.Extent
 	Owner   Identity // who allocated it
 	Created time.Time
+	Flags   uint64 // heap_flags that it was asked for with
 
 	node   *Node
 	export Export
@@ -70,6 +71,9 @@ func (b *Buffer) event(kind, door string) events.Event {
 		Event: kind, Door: door, Heap: b.node.Name, Buffer: b.ID,
 		PID: b.Owner.PID, TID: b.Owner.TID, UID: events.UID(b.Owner.UID), Comm: b.Owner.Comm,
 		Len: b.Len, Name: b.Name(), Extents: b.Extents,
+	}
+	if kind == events.Alloc {
+		e.HeapFlags = b.Flags
 	}
 	if b.own != nil && kind == events.Alloc {
 		e.Device, e.DMAAddr, e.Segments = b.node.Device, b.own.Addr, b.own.Segments

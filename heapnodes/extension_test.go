@@ -137,6 +137,9 @@ func TestFlagsOfABoardAreTakenWithoutAnExtension(t *testing.T) {
 	require.NoError(t, s.node("system").Ioctl(context.Background(), c, uapi.IOWR('H', 0, 48), argument))
 	assert.Equal(t, uint64(7), binary.LittleEndian.Uint64(c.data[24:]), "the field comes back as it was")
 	assert.Equal(t, syscall.EINVAL, Errno(s.node("system").Ioctl(context.Background(), newCaller(longRequest(48, 3, 0)), uapi.IOWR('H', 0, 48), argument)))
+	seen := s.events()
+	require.Len(t, seen, 2)
+	assert.Equal(t, []uint64{2, 3}, []uint64{seen[0].HeapFlags, seen[1].HeapFlags}, "the events tell what was taken, and what was not")
 }
 
 func TestAProposalsOwnCommand(t *testing.T) {

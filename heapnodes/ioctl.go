@@ -31,7 +31,7 @@ func (n *Node) Ioctl(ctx context.Context, c Caller, cmd uapi.Cmd, arg uint64) er
 		data = make([]byte, size)
 	}
 	if err := c.Read(data[:cmd.In()], arg); err != nil {
-		n.refused(c, 0, err)
+		n.refused(c, uapi.AllocRequest{}, err)
 		return err
 	}
 	req := uapi.DecodeAlloc(data[:cmd.In()])
@@ -39,7 +39,7 @@ func (n *Node) Ioctl(ctx context.Context, c Caller, cmd uapi.Cmd, arg uint64) er
 	if err == nil {
 		return nil
 	}
-	n.refused(c, req.Len, err)
+	n.refused(c, req, err)
 	return err
 }
 
@@ -67,7 +67,7 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, extra
 		return err
 	}
 	b := &Buffer{
-		ID: h.nextID.Add(1), Len: size, Extents: extents, Owner: c.Identity(), Created: now(),
+		ID: h.nextID.Add(1), Len: size, Extents: extents, Owner: c.Identity(), Created: now(), Flags: req.HeapFlags,
 		node: n,
 	}
 	if err := b.mapOwn(); err != nil {
@@ -180,17 +180,17 @@ func (n *Node) fault(ctx context.Context, c Caller) error {
 }
 
 // Refused tells of a call that a door answered with err before the transaction could.
-func (n *Node) Refused(c Caller, err error) { n.refused(c, 0, err) }
+func (n *Node) Refused(c Caller, err error) { n.refused(c, uapi.AllocRequest{}, err) }
 
 // refused tells of an ALLOC that failed. Nobody was refused anything where nobody waits.
-func (n *Node) refused(c Caller, length uint64, err error) {
+func (n *Node) refused(c Caller, req uapi.AllocRequest, err error) {
 	if errors.Is(err, ErrGone) || c.Check() != nil {
 		return
 	}
 	id := c.Identity()
 	n.heaps.cfg.Events.Emit(events.Event{
 		Event: events.AllocFailed, Door: c.Door(), Heap: n.Name, PID: id.PID, TID: id.TID, UID: events.UID(id.UID), Comm: id.Comm,
-		Len: length, Errno: unix.ErrnoName(Errno(err)), Reason: err.Error(),
+		Len: req.Len, HeapFlags: req.HeapFlags, Errno: unix.ErrnoName(Errno(err)), Reason: err.Error(),
 	})
 }
 

@@ -95,6 +95,9 @@ type Event struct {
 	// Len is the length in bytes: of the buffer for Alloc and Free, as asked
 	// for AllocFailed.
 	Len uint64 `json:"len,omitempty"`
+	// HeapFlags are the bits of heap_flags that the caller asked with, for Alloc
+	// and AllocFailed. A kernel of today takes none.
+	HeapFlags uint64 `json:"heap_flags,omitempty"`
 	// Errno is the name of the errno that the caller got, for example "ENOMEM".
 	Errno string `json:"errno,omitempty"`
 	// Reason is a short text for people.

@@ -56,6 +56,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"look-up without reason": `{` + head + `,"event":"lookup_failed","heap":"a+b","errno":"ENOENT"}`,
 		"look-up of a length":    `{` + head + `,"event":"lookup_failed","heap":"a+b","errno":"ENOENT","reason":"r","len":1}`,
 		"errno as a number":      `{` + head + `,"event":"alloc_failed","heap":"system","errno":"12"}`,
+		"free with heap_flags":   `{` + head + `,"event":"free","heap":"h","buffer":1,"len":1,"heap_flags":1}`,
 		"free of nothing":        `{` + head + `,"event":"free","heap":"system","len":4096}`,
 		"attach of nothing":      `{` + head + `,"event":"attach","device":"vpu","attachment":1}`,
 		"attach to nothing":      `{` + head + `,"event":"attach","heap":"h","attachment":1,"buffer":1,"len":1}`,
@@ -81,6 +82,7 @@ func TestEveryKindValidates(t *testing.T) {
 		with(func(e *Event) { e.Event, e.Buffer, e.Len, e.Extents = Alloc, 1, 4096, ext }),
 		with(func(e *Event) { e.Event, e.Len, e.Errno, e.Reason = AllocFailed, 4096, "ENOMEM", "quota" }),
 		with(func(e *Event) { e.Event, e.Errno = AllocFailed, "EINVAL" }),
+		with(func(e *Event) { e.Event, e.Errno, e.HeapFlags = AllocFailed, "EINVAL", 1<<63 }),
 		with(func(e *Event) {
 			e.Event, e.Heap, e.Errno, e.Reason = LookupFailed, "a+b", "ENOENT", "no heap serves all"
 		}),
