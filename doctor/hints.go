@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -16,8 +18,8 @@ func ExplainFuseDevice(err error) string {
 	return hintFuseDevice(host{}, finding{Errno: errnoOf(err)})
 }
 
-// ExplainUserNamespace says what to do when a user namespace, or a mount inside
-// it, gave err.
+// ExplainUserNamespace says what to do when a user namespace, or what needs one,
+// gave err.
 func ExplainUserNamespace(err error) string {
 	// FUSE says the same of a file that is not its device.
 	if errnoOf(err) == unix.EINVAL && !isFUSE("/dev/fuse") {
@@ -25,6 +27,17 @@ func ExplainUserNamespace(err error) string {
 	}
 	return hintUserNamespace(readHost("/"), finding{Errno: errnoOf(err)})
 }
+
+// ExplainMount says what to do when a mount gave err.
+func ExplainMount(err error) string {
+	var at *os.PathError
+	if errors.As(err, &at) && at.Path == "/" && errnoOf(err) == unix.EINVAL {
+		return noMountPoint
+	}
+	return ExplainUserNamespace(err)
+}
+
+const noMountPoint = "/ is no mount point here, as in a chroot: bind it on itself first (mount --bind / /)"
 
 // isFUSE is whether a file is the device of the fuse module.
 func isFUSE(path string) bool {
@@ -96,7 +109,7 @@ func hintMount(h host, f finding) string {
 	case unix.ENOSPC:
 		return "mount namespaces are used up: raise user.max_mnt_namespaces"
 	case unix.EINVAL:
-		return "/ is no mount point here, as in a chroot: bind it on itself first (mount --bind / /)"
+		return noMountPoint
 	}
 	return "a seccomp filter or a security module forbids mounting: " + container +
 		"start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined"

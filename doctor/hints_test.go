@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -57,12 +58,14 @@ func TestExplainSpeaksOfAWrappedErrno(t *testing.T) {
 	assert.Contains(t, ExplainFuseDevice(&wrapped{unix.EACCES}), "chmod 0666")
 	assert.Contains(t, ExplainListener(&wrapped{unix.EBUSY}), "start heapfs outside of it")
 	assert.NotEmpty(t, ExplainUserNamespace(&wrapped{unix.EPERM}))
+	assert.Contains(t, ExplainMount(&wrapped{&os.PathError{Op: "mount", Path: "/", Err: unix.EINVAL}}), "mount --bind / /")
+	assert.NotContains(t, ExplainMount(&os.PathError{Op: "mount", Path: "/dev/dma_heap", Err: unix.EINVAL}), "mount --bind / /")
 }
 
-type wrapped struct{ errno unix.Errno }
+type wrapped struct{ err error }
 
-func (w *wrapped) Error() string { return "wrapped: " + w.errno.Error() }
-func (w *wrapped) Unwrap() error { return w.errno }
+func (w *wrapped) Error() string { return "wrapped: " + w.err.Error() }
+func (w *wrapped) Unwrap() error { return w.err }
 
 func TestHostIsReadFromFiles(t *testing.T) {
 	h := readHost(tree(t, nil))

@@ -206,7 +206,7 @@ func (m *mount) serve(dev int) error {
 	m.in.openBuffers(m.second, once)
 	if err := mountHeaps(dev, m.dir, m.plan.UID, m.plan.GID); err != nil {
 		sys.Close(dev)
-		return hint(err, doctor.ExplainUserNamespace(err))
+		return hint(err, doctor.ExplainMount(err))
 	}
 	var err error
 	if m.done, err = fs.Serve(dev, tree); err != nil {

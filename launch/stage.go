@@ -43,7 +43,7 @@ func become(p *plan, server channel) error {
 		return err
 	}
 	if err := mountAll(p, fuse); err != nil {
-		return hint(err, doctor.ExplainUserNamespace(err))
+		return hint(err, doctor.ExplainMount(err))
 	}
 	if err := server.send(message{Kind: msgMounted}, fuse); err != nil {
 		return err
@@ -109,7 +109,7 @@ func deviceFiles(p *plan, server channel) error {
 	}
 	defer sys.Close(fuse)
 	if err := mountDevices(fuse, p.UID, p.GID); err != nil {
-		return hint(err, doctor.ExplainUserNamespace(err))
+		return hint(err, doctor.ExplainMount(err))
 	}
 	return server.send(message{Kind: msgDevices}, fuse)
 }
