@@ -59,7 +59,7 @@ test-serial: build ## all tests with GOMAXPROCS=1, which shows a server that wai
 	@scripts/test.sh serial
 
 .PHONY: test-vm
-test-vm: ## heapfs beside the heaps of real kernels, in virtual machines; VM=smoke for the short run, VM=all for all mutants
+test-vm: ## heapfs beside the heaps of real kernels, in virtual machines; VM=smoke for the short run, VM=all for all mutants, and every step on every kernel
 	@scripts/deps.sh vm
 	@$(MAKE) --no-print-directory build
 	@scripts/test-vm.sh '$(VM)'

@@ -31,7 +31,7 @@ var processors = room.New(runtime.NumCPU())
 func try(t *testing.T, cfg vm.Config) (*vm.Result, error) {
 	t.Helper()
 	// What emulated processors wait for while another machine has theirs costs more than their number says: side by side, two machines of two
-	// take three to four times as long each.
+	// take three to four times as long each, and of one twice as long.
 	if cfg.CPUs == 0 {
 		cfg.CPUs = 2
 	}

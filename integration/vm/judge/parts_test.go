@@ -37,7 +37,7 @@ func withHeaps(k vm.Kernel) bool { return k.Heaps }
 // kernelTime limits the steps of a kernel together.
 const kernelTime = 15 * time.Minute
 
-// TestKernels runs the suite on each kernel, on machines of two processors. Most others have one, and run side by side (package room).
+// TestKernels runs the suite on each kernel.
 func TestKernels(t *testing.T) {
 	t.Parallel()
 	for _, k := range vm.Kernels {
