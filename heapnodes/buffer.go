@@ -22,7 +22,8 @@ type Buffer struct {
 	Extents []backing.Extent
 	Owner   Identity // who allocated it
 	Created time.Time
-	Flags   uint64 // heap_flags that it was asked for with
+
+	HeapFlags uint64 // that it was asked for with
 
 	node   *Node
 	export Export
@@ -73,7 +74,7 @@ func (b *Buffer) event(kind, door string) events.Event {
 		Len: b.Len, Name: b.Name(), Extents: b.Extents,
 	}
 	if kind == events.Alloc {
-		e.HeapFlags = b.Flags
+		e.HeapFlags = b.HeapFlags
 	}
 	if b.own != nil && kind == events.Alloc {
 		e.Device, e.DMAAddr, e.Segments = b.node.Device, b.own.Addr, b.own.Segments

@@ -67,7 +67,7 @@ func (n *Node) alloc(ctx context.Context, c Caller, req uapi.AllocRequest, extra
 		return err
 	}
 	b := &Buffer{
-		ID: h.nextID.Add(1), Len: size, Extents: extents, Owner: c.Identity(), Created: now(), Flags: req.HeapFlags,
+		ID: h.nextID.Add(1), Len: size, Extents: extents, Owner: c.Identity(), Created: now(), HeapFlags: req.HeapFlags,
 		node: n,
 	}
 	if err := b.mapOwn(); err != nil {

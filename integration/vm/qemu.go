@@ -34,7 +34,7 @@ func findQEMU() (string, error) {
 // the host here, which may be busy, and not the kernel.
 const kernelArgs = "console=ttyS0 loglevel=5 oops=panic panic=-1 rdinit=/init nowatchdog mitigations=off rcupdate.rcu_cpu_stall_suppress=1"
 
-// cpuTCG is all that tcg can do, less what costs it a tenth of the time or more and changes no answer: a fifth level of page tables, and
+// cpuTCG is all that tcg can do, less what costs it about a tenth of the time and changes no answer: a fifth level of page tables, and
 // the guards of the kernel's against its own accesses to a program's memory.
 const cpuTCG = "max,la57=off,smap=off,smep=off,umip=off"
 
