@@ -65,7 +65,7 @@ var clientsPart = part{
 		arguments := map[string]string{"exhaust": " linux,cma 1048576", "killed": " linux,cma 1048576"}
 		var steps []vm.Step
 		for _, name := range clients {
-			if middle(k) && !slices.Contains(fewClients, name) || !all && k.Version != "6.1" && slices.Contains(variants, name) {
+			if middle(k) && !slices.Contains(fewClients, name) || !all && (!full || k.Version != "6.1") && slices.Contains(variants, name) {
 				continue
 			}
 			if name == "hang" && (!full || k.Version != "6.1") {
