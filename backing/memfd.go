@@ -26,12 +26,12 @@ const (
 	// maxStock is how many files without a size lie ready at the most: making one, with its watch, costs more than the rest of an
 	// ALLOC.
 	maxStock = 32
-	// maxReady is how many files of the size that was asked for last lie ready with that size and sealed.
-	maxReady = 16
+	// maxReady is how many files of the size that was asked for last lie ready with that size and sealed, at the most.
+	maxReady = 128
 	// stockShare of the limit of open files is what each of the two may be where that is small; both have two descriptors a file.
 	stockShare = 64
-	// otherFiles are the descriptors that a server with a usual limit keeps for all else: a live buffer has one.
-	otherFiles = 512
+	// otherFiles are the descriptors that a server with a usual limit keeps for all else, what lies ready included: a live buffer has one.
+	otherFiles = 1024
 
 	// sweepEvery is how often all live files are asked whether somebody holds them, in case that a hint was lost.
 	sweepEvery = 5 * time.Second

@@ -30,8 +30,9 @@ const (
 	// maxBackground is how many requests that nobody waits for the kernel may have under way; the end of a buffer is one of them.
 	maxBackground = 256
 
-	// maxReady is how many buffers of the size that was asked for last lie ready. The kernel asks this file system twice to make one.
-	maxReady = 8
+	// maxReady is how many buffers of the size that was asked for last lie ready at the most. The kernel asks this file system twice to
+	// make one, on the processors that ALLOCs need: it is better done for many at a time.
+	maxReady = 128
 	// readyShare of the limit of open files is what it may be where that is small; each has three descriptors.
 	readyShare = 64
 )

@@ -6,7 +6,11 @@ import (
 	"sync"
 )
 
-// Sized keeps a few things of one size ready. Programs ask for the same size again and again, as a rule, so it is the size that was asked
+// first is how many things of a size are made at first. Each time that they run low, twice as many are kept: who makes them is woken seldom while
+// one size is in use, and whoever changes sizes all the time has few made in vain.
+const first = 8
+
+// Sized keeps things of one size ready. Programs ask for the same size again and again, as a rule, so it is the size that was asked
 // for twice in a row. All of its methods may be called from any goroutine.
 type Sized[T any] struct {
 	make func(size uint64) (T, error)
@@ -19,6 +23,7 @@ type Sized[T any] struct {
 	mu     sync.Mutex // of what follows
 	ready  []T        // all of the size of
 	of     uint64
+	goal   int    // how many of them there are to be
 	last   uint64 // the size that was asked for last
 	wanted uint64 // the size that was asked for twice in a row, 0 for none
 }
@@ -26,7 +31,7 @@ type Sized[T any] struct {
 // NewSized keeps at most max things. They are made by make, from a goroutine that Close ends; an error of make's ends the work until
 // the next one is taken. drop takes those that nobody asked for.
 func NewSized[T any](max int, make func(size uint64) (T, error), drop func(T)) *Sized[T] {
-	s := &Sized[T]{make: make, drop: drop, max: max, low: newSignal(), stop: newSignal(), done: newSignal()}
+	s := &Sized[T]{make: make, drop: drop, max: max, goal: min(first, max), low: newSignal(), stop: newSignal(), done: newSignal()}
 	go s.fill()
 	return s
 }
@@ -53,7 +58,7 @@ func (s *Sized[T]) Take(size uint64) (T, bool) {
 	if s.of != size {
 		return none, false
 	}
-	if len(s.ready) <= s.max/2 {
+	if s.isLow() {
 		s.want()
 	}
 	if len(s.ready) == 0 {
@@ -65,6 +70,9 @@ func (s *Sized[T]) Take(size uint64) (T, bool) {
 	s.ready = s.ready[:last]
 	return v, true
 }
+
+// isLow is whether what is ready will not last. s.mu is held.
+func (s *Sized[T]) isLow() bool { return len(s.ready) <= (s.goal+3)/4 }
 
 func (s *Sized[T]) want() {
 	select {
@@ -80,7 +88,7 @@ func (s *Sized[T]) Drop() int { return s.turnTo(0) }
 func (s *Sized[T]) turnTo(size uint64) int {
 	s.mu.Lock()
 	drop := s.ready
-	s.ready, s.of, s.wanted = nil, size, size
+	s.ready, s.of, s.wanted, s.goal = nil, size, size, min(first, s.max)
 	s.mu.Unlock()
 	for _, v := range drop {
 		s.drop(v)
@@ -96,6 +104,7 @@ func (s *Sized[T]) fill() {
 			return
 		case <-s.low:
 		}
+		s.raise()
 		for s.add() {
 			select {
 			case <-s.stop:
@@ -106,10 +115,19 @@ func (s *Sized[T]) fill() {
 	}
 }
 
+// raise has more kept of a size that has run low.
+func (s *Sized[T]) raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wanted == s.of && s.isLow() {
+		s.goal = min(2*s.goal, s.max)
+	}
+}
+
 // add makes one more. False if it could not, or there is nothing more to do.
 func (s *Sized[T]) add() bool {
 	s.mu.Lock()
-	size, change, full := s.wanted, s.wanted != s.of, len(s.ready) >= s.max
+	size, change, full := s.wanted, s.wanted != s.of, len(s.ready) >= s.goal
 	s.mu.Unlock()
 	switch {
 	case change:

@@ -3,6 +3,7 @@ package stock
 import (
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -46,17 +47,28 @@ func (m *maker) count() (made, out int) {
 	return m.made, m.out
 }
 
-// settle waits until so many lie ready.
-func settle(t *testing.T, s *Sized[uint64], ready int) {
+// settle waits until so many of a size lie ready.
+func settle(t *testing.T, s *Sized[uint64], size uint64, ready int) {
 	t.Helper()
-	for {
+	for done := false; !done; runtime.Gosched() {
 		s.mu.Lock()
-		n := len(s.ready)
+		done = s.of == size && len(s.ready) == ready
 		s.mu.Unlock()
-		if n == ready {
-			return
-		}
 	}
+}
+
+// takeUntilLow takes things of a size until more are to be made, and says how many.
+func takeUntilLow(t *testing.T, s *Sized[uint64], size uint64) (taken int) {
+	t.Helper()
+	for low := false; !low; taken++ {
+		s.mu.Lock()
+		low = s.isLow()
+		s.mu.Unlock()
+		v, ok := s.Take(size)
+		require.True(t, ok)
+		assert.Equal(t, size, v)
+	}
+	return taken
 }
 
 func TestTheSizeThatIsAskedForTwiceIsKeptReady(t *testing.T) {
@@ -70,7 +82,7 @@ func TestTheSizeThatIsAskedForTwiceIsKeptReady(t *testing.T) {
 	assert.Zero(t, made, "no size came twice in a row")
 	_, ok := s.Take(1)
 	assert.False(t, ok)
-	settle(t, s, 4)
+	settle(t, s, 1, 4)
 	v, ok := s.Take(1)
 	require.True(t, ok)
 	assert.EqualValues(t, 1, v)
@@ -78,16 +90,28 @@ func TestTheSizeThatIsAskedForTwiceIsKeptReady(t *testing.T) {
 	assert.False(t, ok, "those are of another size")
 	_, ok = s.Take(2)
 	assert.False(t, ok)
-	settle(t, s, 4)
-	for range 3 {
-		v, ok = s.Take(2)
-		require.True(t, ok)
-		assert.EqualValues(t, 2, v)
-	}
-	settle(t, s, 4) // below half it is filled again
+	settle(t, s, 2, 4)
+	taken := 1 + takeUntilLow(t, s, 2)
+	settle(t, s, 2, 4)
 	s.Close()
 	_, out := m.count()
-	assert.Equal(t, 4, out, "what was taken is the taker's, the rest was dropped")
+	assert.Equal(t, taken, out, "what was taken is the taker's, the rest was dropped")
+}
+
+func TestMoreIsKeptOfASizeThatRunsLow(t *testing.T) {
+	m := &maker{}
+	s := NewSized(20, m.make, m.drop)
+	s.Take(1)
+	s.Take(1)
+	settle(t, s, 1, first)
+	for _, next := range []int{2 * first, 20, 20} {
+		takeUntilLow(t, s, 1)
+		settle(t, s, 1, next)
+	}
+	s.Take(2)
+	s.Take(2)
+	settle(t, s, 2, first) // another size begins with few
+	s.Close()
 }
 
 func TestDropGivesAllUp(t *testing.T) {
@@ -95,13 +119,13 @@ func TestDropGivesAllUp(t *testing.T) {
 	s := NewSized(3, m.make, m.drop)
 	s.Take(7)
 	s.Take(7)
-	settle(t, s, 3)
+	settle(t, s, 7, 3)
 	assert.Equal(t, 3, s.Drop())
 	assert.Zero(t, s.Drop())
 	_, out := m.count()
 	assert.Zero(t, out)
 	s.Take(7) // it came before that, too
-	settle(t, s, 3)
+	settle(t, s, 7, 3)
 	s.Close()
 	_, out = m.count()
 	assert.Zero(t, out)
