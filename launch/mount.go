@@ -200,6 +200,7 @@ func (m *mount) start() error {
 func (m *mount) serve(dev int) error {
 	tree := fs.NewTree(m.in.heaps.Nodes(), fs.Owner{UID: uint32(m.plan.UID), GID: uint32(m.plan.GID)})
 	tree.Sets = m.in.heaps
+	slackTimers()
 	m.second = newSecondDoor(0)
 	once := &tellOnce{}
 	tree.Door = tellingDoor{m.second, once}
