@@ -91,6 +91,14 @@ func (a *agent) serve(control int) {
 	a.ledger.unmap()
 }
 
+// worker is a thread that serves the sessions of one socket.
+type worker struct {
+	sock   int
+	place  int // in the ledger, -1
+	thread int
+	handle handle
+}
+
 // work serves the sessions of one socket, one after the other. The kernel takes a tracer to be a thread, so it stays on one.
 func (a *agent) work(sock, place int) {
 	runtime.LockOSThread()
@@ -100,6 +108,7 @@ func (a *agent) work(sock, place int) {
 		<-a.over
 		return
 	}
+	w := worker{sock: sock, place: place, thread: unix.Gettid()}
 	buf := make([]byte, maxOrder)
 	at := follower{on: -1}
 	for {
@@ -114,13 +123,15 @@ func (a *agent) work(sock, place int) {
 			break
 		}
 		at.follow(o.TID)
-		if a.session(sock, o, fds[0], fds[1], place) {
+		if a.session(&w, o, fds[0], fds[1]) {
+			w.handle.close()
 			// A thread that has not stopped can't be detached. It is let go when its tracer ends, which this thread does when its
 			// goroutine returns without unlocking it.
 			go a.work(sock, place)
 			return
 		}
 	}
+	w.handle.close()
 	sys.Close(sock)
 	if place >= 0 {
 		a.places <- place
@@ -141,13 +152,15 @@ func (a *agent) place() int {
 }
 
 // session does one order; file and device are its own. stuck says that the caller is traced still and can't be let go.
-func (a *agent) session(sock int, o order, file, device, place int) (stuck bool) {
+func (a *agent) session(w *worker, o order, file, device int) (stuck bool) {
+	sock := w.sock
 	s := &session{
-		order: o, file: file, device: device, reached: a.reached, ledger: a.ledger, place: place, late: new(atomic.Bool), received: -1,
+		order: o, file: file, device: device, reached: a.reached, handle: &w.handle, worker: w.thread, ledger: a.ledger, place: w.place,
+		late: new(atomic.Bool), received: -1,
 	}
 	defer s.closeFiles()
-	defer a.ledger.note(place, o.TID, left{}) // also of who has ended
-	defer a.ledger.answer(place, 0)
+	defer a.ledger.note(w.place, o.TID, left{}) // also of who has ended
+	defer a.ledger.answer(w.place, 0)
 	defer func() { _ = send(sock, []byte{msgDone}) }()
 	s.placed = func(n int) {
 		// The Door ends the transaction while the caller tidies up. If it is gone, awaitEnd finds out.

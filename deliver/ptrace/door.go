@@ -298,7 +298,10 @@ func (d *Door) start() (err error) {
 func (d *Door) leftIn(tid int) left {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	of := d.left[tid]
+	of, some := d.left[tid]
+	if !some {
+		return left{}
+	}
 	delete(d.left, tid)
 	if monotonic()-of.at > freshFor { // by now the number may be another's
 		return left{}

@@ -57,7 +57,7 @@ func receivedFD(b []byte) int {
 // install gives the caller the file at its lowest free number, and tells placed. What it opened beside that in the caller is
 // closed again, also after a failure, as far as the caller lives.
 func (s *session) install() error {
-	s.fileID, _, _ = sys.Stat(s.file) // for the ledger only
+	s.fileID, _ = sys.ID(s.file) // for the ledger only
 	if err := s.ready(); err != nil {
 		return err
 	}
@@ -234,33 +234,71 @@ func (s *session) sendTo(fd int) error {
 	return os.NewSyscallError("sendmsg", unix.Sendmsg(own, []byte{0}, unix.UnixRights(s.file), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT))
 }
 
-// copyOf gives the agent a descriptor of the caller's. Before Linux 6.9 a pidfd is the whole process's, whose table of descriptors may
-// be another than the thread's.
+// copyOf gives the agent a descriptor of the caller's.
 func (s *session) copyOf(fd int) (int, error) {
-	const pidfdThread = unix.O_EXCL
-	pidfd, err := unix.PidfdOpen(s.TID, pidfdThread)
-	shared := false
-	if errors.Is(err, unix.EINVAL) {
-		shared = true
-		pidfd, err = unix.PidfdOpen(s.process(), 0)
+	kept := s.handle.is(s.TID)
+	own, err := s.copyBy(fd)
+	if kept && errors.Is(err, unix.ESRCH) { // it was of a thread that had the number before
+		s.handle.close()
+		own, err = s.copyBy(fd)
 	}
-	if err != nil {
-		return -1, os.NewSyscallError("pidfd_open", err)
+	return own, err
+}
+
+func (s *session) copyBy(fd int) (int, error) {
+	h := s.handle
+	if !h.is(s.TID) {
+		if err := h.open(s); err != nil {
+			return -1, err
+		}
 	}
-	defer sys.Close(pidfd)
-	own, err := unix.PidfdGetfd(pidfd, fd, 0)
+	own, err := unix.PidfdGetfd(h.fd, fd, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("pidfd_getfd", err)
 	}
-	if shared {
-		theirs, err := sys.StatAt(unix.AT_FDCWD, fmt.Sprintf("/proc/%d/fd/%d", s.TID, fd))
-		ours, _, ownErr := sys.Stat(own)
-		if err != nil || ownErr != nil || theirs != ours {
-			sys.Close(own)
-			return -1, errors.New("the thread has descriptors of its own, which needs Linux 6.9")
-		}
+	if !h.shared {
+		return own, nil
+	}
+	h.close() // by the time of the next order the thread may be another process's
+	theirs, err := sys.StatAt(unix.AT_FDCWD, fmt.Sprintf("/proc/%d/fd/%d", s.TID, fd))
+	ours, ownErr := sys.ID(own)
+	if err != nil || ownErr != nil || theirs != ours {
+		sys.Close(own)
+		return -1, errors.New("the thread has descriptors of its own, which needs Linux 6.9")
 	}
 	return own, nil
+}
+
+// handle is a pidfd of a thread. A worker keeps that of its last caller, who is the next one's, too, as a rule.
+type handle struct {
+	tid    int // 0: there is none
+	fd     int
+	shared bool // it is the whole process's (before Linux 6.9), whose table of descriptors may be another than the thread's
+}
+
+func (h *handle) is(tid int) bool { return h.tid == tid }
+
+// open takes a handle of a session's caller.
+func (h *handle) open(s *session) error {
+	const pidfdThread = unix.O_EXCL
+	h.close()
+	fd, err := unix.PidfdOpen(s.TID, pidfdThread)
+	shared := errors.Is(err, unix.EINVAL)
+	if shared {
+		fd, err = unix.PidfdOpen(s.process(), 0)
+	}
+	if err != nil {
+		return os.NewSyscallError("pidfd_open", err)
+	}
+	*h = handle{s.TID, fd, shared}
+	return nil
+}
+
+func (h *handle) close() {
+	if h.tid != 0 {
+		sys.Close(h.fd)
+	}
+	*h = handle{}
 }
 
 // process is the number of the caller's process.

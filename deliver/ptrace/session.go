@@ -47,6 +47,8 @@ type session struct {
 	device  int             // where the request waits for its reply; the same
 	reached func(step, int) // nil but in tests
 	placed  func(fd int)    // is told, when the caller has the file, by which number
+	handle  *handle         // the worker's, for its callers
+	worker  int             // its thread
 	ledger  ledger
 	place   int          // in it, -1
 	fileID  sys.FileID   // of the file

@@ -26,16 +26,15 @@ type watch struct {
 	begun chan struct{}
 }
 
-// watched is a session and the thread that does it.
+// watched is a session that goes on.
 type watched struct {
 	*session
-	worker int
-	since  time.Time
+	since time.Time
 }
 
-// begin notes a session of the calling thread, until it is over.
+// begin notes a session, until it is over.
 func (w *watch) begin(s *session) *watched {
-	one := &watched{s, unix.Gettid(), time.Now()}
+	one := &watched{s, time.Now()}
 	w.mu.Lock()
 	w.busy[one] = struct{}{}
 	w.mu.Unlock()

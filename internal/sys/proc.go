@@ -38,11 +38,17 @@ func Stat(fd int) (id FileID, path bool, err error) {
 	if err != nil {
 		return FileID{}, false, os.NewSyscallError("fcntl F_GETFL", err)
 	}
+	id, err = ID(fd)
+	return id, flags&unix.O_PATH != 0, err
+}
+
+// ID identifies the file that a descriptor of this process is open on.
+func ID(fd int) (FileID, error) {
 	var st unix.Statx_t
 	if err := unix.Statx(fd, "", statxFlags|unix.AT_EMPTY_PATH, statxMask, &st); err != nil {
-		return FileID{}, false, os.NewSyscallError("statx", err)
+		return FileID{}, os.NewSyscallError("statx", err)
 	}
-	return FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}, flags&unix.O_PATH != 0, nil
+	return FileID{Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino}, nil
 }
 
 // Comm reads the open comm file of a thread, at most len(p) bytes. ESRCH: the thread is gone.
