@@ -155,9 +155,9 @@ func decideMountExport(asked string, b *board.Board) (string, error) {
 
 // start serves the heap directory.
 func (m *mount) start() error {
-	// A thread that waits for the kernel's next request has a processor for a moment; see server.run.
+	slackTimers()
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(max(minProcs, runtime.GOMAXPROCS(0)))
+		runtime.GOMAXPROCS(max(mountProcs, runtime.GOMAXPROCS(0)))
 	}
 	// A lease on a file that is opened meanwhile would kill a process that takes no notice.
 	signal.Ignore(unix.SIGIO)
@@ -200,7 +200,6 @@ func (m *mount) start() error {
 func (m *mount) serve(dev int) error {
 	tree := fs.NewTree(m.in.heaps.Nodes(), fs.Owner{UID: uint32(m.plan.UID), GID: uint32(m.plan.GID)})
 	tree.Sets = m.in.heaps
-	slackTimers()
 	m.second = newSecondDoor(0)
 	once := &tellOnce{}
 	tree.Door = tellingDoor{m.second, once}

@@ -9,12 +9,15 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// timerSlack is how much later than asked the kernel may wake a thread of a server or an agent, so that it does so along with others. It is meant for
-// the Go runtime's monitor, which sleeps for 20 µs at a time while anything runs: with the 50 µs that are usual its waking took a
-// quarter of the server's processor time in an ALLOC, and the caller's processor now and then. Nothing here needs a timer to be that
-// exact. With twice as much, ALLOCs take longer again: then the other processor is idle so often that the kernel moves the caller there between
-// one stop and the next, and wakes it up each time.
-const timerSlack = 200 * time.Microsecond
+const (
+	// timerSlack is how much later than asked the kernel may wake a thread of mount's server or its agent. It is meant for the Go runtime's
+	// monitor, which sleeps for 20 µs at a time while anything runs: with the kernel's 50 µs its waking was a quarter of the server's processor
+	// time in an ALLOC, and interrupted the caller's processor. Nothing here needs a timer to be exact.
+	timerSlack = time.Millisecond
+	// mountProcs is how many Go threads of the server may run at once at the least. That many threads keep their slots while the kernel has
+	// no request for them; the monitor, who would take these away, comes late now.
+	mountProcs = 16
+)
 
 // slackTimers sets that for all threads of this process, and with them for those that they start, and for the agent.
 func slackTimers() {

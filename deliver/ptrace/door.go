@@ -386,6 +386,7 @@ func (d *Door) ask(o order, file, device int) (*conversation, int, error) {
 
 // installed waits for the number of the descriptor in the caller.
 func (v *conversation) installed() (int, error) {
+	v.door.spin(v.sock)
 	b, fds, err := receive(v.sock, v.buf[:])
 	closeAll(fds)
 	switch {
