@@ -348,6 +348,7 @@ type conversation struct {
 	door  *Door
 	agent int // its number
 	sock  int
+	tid   int // the caller's thread
 	buf   [maxMessage]byte
 
 	tenant *callers.Tenant[turn] // whose place it gives back; nil until end
@@ -381,12 +382,12 @@ func (d *Door) ask(o order, file, device int) (*conversation, int, error) {
 		sys.Close(sock)
 		return nil, agent, errNoAgent
 	}
-	return &conversation{door: d, agent: agent, sock: sock}, agent, nil
+	return &conversation{door: d, agent: agent, sock: sock, tid: o.TID}, agent, nil
 }
 
 // installed waits for the number of the descriptor in the caller.
 func (v *conversation) installed() (int, error) {
-	v.door.spin(v.sock)
+	v.door.spin(v.sock, v.tid)
 	b, fds, err := receive(v.sock, v.buf[:])
 	closeAll(fds)
 	switch {

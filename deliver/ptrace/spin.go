@@ -5,17 +5,22 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/internal/sys"
 )
 
 // spinFor is how long the agent's answer is waited for without sleep. It comes sooner, as a rule.
 const spinFor = 400 * time.Microsecond
 
-// spin waits for a message at a socket, for a short time, if nobody else has a call under way. That saves a waking, and more: beside an idle
-// processor the kernel moves the caller there between one stop and the next, away from the agent, and then each of two dozen switches
-// wakes a processor (measured with two). A thread that spins keeps one from being idle; others that want it get their share.
-func (d *Door) spin(sock int) {
+// spin waits for a message about a thread at a socket, for a short time, if nobody else has a call under way. That saves a waking, and more:
+// beside an idle processor the kernel moves the caller there between one stop and the next, away from the agent, and then each of two dozen
+// switches wakes a processor (measured with two). A thread that spins keeps one from being idle; others that want it get their share.
+func (d *Door) spin(sock, tid int) {
 	if runtime.NumCPU() == 1 {
 		return
+	}
+	if cpu, err := processorOf(tid); err != nil || cpu == sys.Processor() {
+		return // that one is for the caller and the agent
 	}
 	fds := []unix.PollFd{{Fd: int32(sock), Events: unix.POLLIN}}
 	for until := time.Now().Add(spinFor); len(d.sessions) == 1 && time.Now().Before(until); {
