@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,10 +51,15 @@ func (m *maker) count() (made, out int) {
 // settle waits until so many of a size lie ready.
 func settle(t *testing.T, s *Sized[uint64], size uint64, ready int) {
 	t.Helper()
-	for done := false; !done; runtime.Gosched() {
+	const long = 30 * time.Second
+	for late := time.Now().Add(long); ; runtime.Gosched() {
 		s.mu.Lock()
-		done = s.of == size && len(s.ready) == ready
+		of, n := s.of, len(s.ready)
 		s.mu.Unlock()
+		if of == size && n == ready {
+			return
+		}
+		require.True(t, time.Now().Before(late), "%d of size %d lie ready after %v, not %d of size %d", n, of, long, ready, size)
 	}
 }
 
