@@ -55,6 +55,7 @@ type Door struct {
 	sessions chan struct{} // a place for each that is traced and does not hang
 
 	serial atomic.Uint64 // of the last order
+	apart  apart
 
 	mu      sync.Mutex
 	control int // -1: no agent runs
@@ -73,7 +74,7 @@ type Door struct {
 func Open(cfg Config) *Door {
 	d := &Door{
 		cfg: cfg, patience: patience, calls: make(chan struct{}, maxCalls), sessions: make(chan struct{}, maxSessions),
-		control: -1, book: -1, left: map[int]left{},
+		apart: apart{from: -1}, control: -1, book: -1, left: map[int]left{},
 		threads: callers.NewThreads(callers.OpenThread), tenants: callers.NewTenants[turn](maxPerTenant, maxQueue),
 	}
 	return d
@@ -81,6 +82,7 @@ func Open(cfg Config) *Door {
 
 // Close lets the agent end, once the calls that have begun are over. Others fail from now on.
 func (d *Door) Close() {
+	defer d.apart.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
@@ -281,6 +283,7 @@ func (d *Door) start() (err error) {
 		}
 	}
 	d.answered = d.ledger.collect(d.left)
+	d.apart.mix() // the agent is to be anywhere, too
 	control, err := d.cfg.Start()
 	if err != nil {
 		return err

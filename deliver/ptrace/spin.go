@@ -16,16 +16,45 @@ const spinFor = 400 * time.Microsecond
 // beside an idle processor the kernel moves the caller there between one stop and the next, away from the agent, and then each of two dozen
 // switches wakes a processor (measured with two). A thread that spins keeps one from being idle; others that want it get their share.
 func (d *Door) spin(sock, tid int) {
-	if runtime.NumCPU() == 1 || len(d.sessions) != 1 {
+	if runtime.NumCPU() == 1 {
 		return
 	}
-	if cpu, err := processorOf(tid); err != nil || cpu == sys.Processor() {
+	most := d.alone(tid)
+	if most == 0 {
+		d.apart.mix()
+		return
+	}
+	cpu, err := processorOf(tid)
+	if err != nil {
+		return
+	}
+	d.apart.leave(cpu)
+	if cpu == sys.Processor() {
 		return // that one is for the caller and the agent
 	}
 	fds := []unix.PollFd{{Fd: int32(sock), Events: unix.POLLIN}}
-	for until := time.Now().Add(spinFor); len(d.sessions) == 1 && time.Now().Before(until); {
+	for until := time.Now().Add(spinFor); len(d.sessions) <= most && time.Now().Before(until); {
 		if n, err := unix.Poll(fds, 0); n != 0 || err != nil {
 			return
 		}
 	}
+}
+
+// alone is how many sessions there are, or 0 if one of them is not of thread tid. The thread's last one may not be over yet.
+func (d *Door) alone(tid int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	most := 1
+	for _, v := range d.leaving {
+		switch {
+		case v.tid != tid:
+			return 0
+		case !v.stuck:
+			most++
+		}
+	}
+	if len(d.sessions) > most {
+		return 0
+	}
+	return most
 }
