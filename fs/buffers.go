@@ -70,6 +70,8 @@ type Buffers struct {
 	// ending is held for reading while a buffer is taken out of the account and its end is told, so that a Sweep can wait for it.
 	ending sync.RWMutex
 
+	past past
+
 	last atomic.Uint64 // inode number
 	mu   sync.Mutex    // of what follows
 	live map[uint64]*bufferFile
@@ -89,6 +91,7 @@ func NewBuffers(dev int) (*Buffers, error) {
 	}
 	b := &Buffers{
 		dev: dev, root: root, done: make(chan struct{}), live: map[uint64]*bufferFile{}, syncs: map[uint64]*syncFile{}, made: time.Now(),
+		past:  past{max: maxPast},
 		owner: fuse.Owner{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())},
 	}
 	files := sys.FileLimit()
@@ -106,6 +109,7 @@ func NewBuffers(dev int) (*Buffers, error) {
 	go func() {
 		defer close(b.done)
 		b.server.Serve()
+		b.past.end()
 	}()
 	id, _, err := sys.Stat(root)
 	if err != nil {
@@ -231,9 +235,12 @@ func (b *Buffers) add(f *bufferFile) {
 // forget takes a buffer out of the account; false if it was not in it.
 func (b *Buffers) forget(f *bufferFile) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	_, ok := b.live[f.ino]
 	delete(b.live, f.ino)
+	b.mu.Unlock()
+	if ok {
+		b.gone(bufferKind, f.ino)
+	}
 	return ok
 }
 

@@ -51,7 +51,7 @@ const (
 	syncKind   = "sync_file"
 )
 
-// Lookup finds a buffer that is being opened by us, for the moment: whatever has no open file is forgotten at once.
+// Lookup finds a buffer that is being opened by us.
 func (o bufferOps) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	_, number, _ := strings.Cut(name, ":")
 	ino, err := strconv.ParseUint(number, 10, 64)
@@ -65,11 +65,12 @@ func (o bufferOps) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out
 	out.NodeId = ino
 	o.attr(&out.Attr, ino, size, fuse.S_IFREG|bufferMode)
 	out.SetAttrTimeout(keep)
+	o.past.known.Add(1)
 	return fuse.OK
 }
 
 // Forget: a buffer's end does not depend on what the kernel remembers.
-func (o bufferOps) Forget(uint64, uint64) {}
+func (o bufferOps) Forget(_, lookups uint64) { o.past.known.Add(-int64(lookups)) }
 
 // GetAttr of the root or a buffer.
 func (o bufferOps) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {

@@ -142,8 +142,12 @@ func (b *Buffers) findSync(ino uint64) *syncFile {
 
 func (b *Buffers) dropSync(ino uint64) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	_, ok := b.syncs[ino]
 	delete(b.syncs, ino)
+	b.mu.Unlock()
+	if ok {
+		b.gone(syncKind, ino)
+	}
 }
 
 // syncIoctl is a sync file's.
