@@ -77,9 +77,10 @@ type secondDoor struct {
 
 var _ fs.Door = (*secondDoor)(nil)
 
-// newSecondDoor makes one for callers that have the given number of seccomp filters which are known to be harmless.
-func newSecondDoor(filters int) *secondDoor {
-	return &secondDoor{Door: ptrace.Open(ptrace.Config{Start: startAgent, Filters: filters})}
+// newSecondDoor makes one; its agent's start is ours.
+func newSecondDoor(of ptrace.Config) *secondDoor {
+	of.Start = startAgent
+	return &secondDoor{Door: ptrace.Open(of)}
 }
 
 // Call makes the Caller of a request.

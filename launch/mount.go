@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 
+	"github.com/heapfs/heapfs/deliver/ptrace"
 	"github.com/heapfs/heapfs/devices/board"
 	"github.com/heapfs/heapfs/doctor"
 	"github.com/heapfs/heapfs/fs"
@@ -200,7 +201,7 @@ func (m *mount) start() error {
 func (m *mount) serve(dev int) error {
 	tree := fs.NewTree(m.in.heaps.Nodes(), fs.Owner{UID: uint32(m.plan.UID), GID: uint32(m.plan.GID)})
 	tree.Sets = m.in.heaps
-	m.second = newSecondDoor(0)
+	m.second = newSecondDoor(ptrace.Config{Apart: true})
 	once := &tellOnce{}
 	tree.Door = tellingDoor{m.second, once}
 	m.in.openBuffers(m.second, once)

@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strconv"
@@ -10,111 +11,214 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/heapfs/heapfs/internal/sys"
 )
 
-// are is whether all threads of this process may be on these processors and no others.
-func are(t *testing.T, on unix.CPUSet) bool {
+// soonEnough is for what takes some milliseconds on a machine that has nothing else to do.
+const soonEnough = 30 * time.Second
+
+// separated is an apart, and two processors of this process; on a machine with one that one twice.
+type separated struct {
+	*apart
+	all           unix.CPUSet
+	first, second int
+}
+
+func separate(t *testing.T) separated {
 	t.Helper()
+	s := separated{apart: newApart(true), first: -1}
+	require.NoError(t, unix.SchedGetaffinity(0, &s.all))
+	for cpu := range 8 * len(s.all) * strconv.IntSize / 8 {
+		switch {
+		case !s.all.IsSet(cpu):
+		case s.first < 0:
+			s.first, s.second = cpu, cpu
+		case s.first == s.second:
+			s.second = cpu
+		}
+	}
+	t.Cleanup(func() {
+		s.close()
+		assert.True(t, s.is(s.all), "after the end")
+	})
+	return s
+}
+
+// is is whether all threads of this process, but for some, may be on these processors and no others.
+func (s separated) is(on unix.CPUSet, but ...int) bool {
 	threads, err := os.ReadDir("/proc/self/task")
-	require.NoError(t, err)
+	if err != nil {
+		return false
+	}
 	for _, thread := range threads {
 		tid, err := strconv.Atoi(thread.Name())
-		require.NoError(t, err)
-		var is unix.CPUSet
-		if err := unix.SchedGetaffinity(tid, &is); err == nil && is != on { // else it has ended
+		var mask unix.CPUSet
+		if err != nil || len(but) > 0 && but[0] == tid || unix.SchedGetaffinity(tid, &mask) != nil {
+			continue // it has ended
+		}
+		if mask != on {
 			return false
 		}
 	}
 	return true
 }
 
-// processors are those of this process, and two of them; a machine with one has that one twice.
-func processors(t *testing.T) (home unix.CPUSet, first, second int) {
-	t.Helper()
-	require.NoError(t, unix.SchedGetaffinity(0, &home))
-	first, second = -1, -1
-	for cpu := range runtime.NumCPU() + 1024 {
-		switch {
-		case !home.IsSet(cpu):
-		case first < 0:
-			first, second = cpu, cpu
-		case first == second:
-			second = cpu
-		}
+func (s separated) allBut(cpu int) unix.CPUSet {
+	set := s.all
+	if s.all.Count() == apartOf { // of use with two processors only
+		set.Clear(cpu)
 	}
-	return home, first, second
+	return set
 }
 
-func allBut(home unix.CPUSet, cpu int) unix.CPUSet {
-	home.Clear(cpu)
-	return home
-}
-
-// newThread is where a thread may be that is started now.
-func newThread(t *testing.T) (is unix.CPUSet) {
+// leaves has a processor left to a caller, which does not happen at once, and is undone where this machine stands still for a while.
+func (s separated) leaves(t *testing.T, cpu, tid int, but ...int) {
 	t.Helper()
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		runtime.LockOSThread() // never unlocked: it ends with the goroutine
-		assert.NoError(t, unix.SchedGetaffinity(0, &is))
-	}()
-	<-over
-	return is
+	assert.Eventually(t, func() bool {
+		s.leave(cpu, tid)
+		return s.is(s.allBut(cpu), but...)
+	}, soonEnough, time.Millisecond)
 }
 
 func TestALoneCallersProcessorIsLeftToIt(t *testing.T) {
-	home, first, second := processors(t)
-	a := &apart{from: -1}
-	defer a.close()
-	a.leave(first)
-	if home.Count() != apartOf {
-		assert.True(t, are(t, home), "of use with two processors only")
-		return
+	s := separate(t)
+	for _, cpu := range []int{s.first, s.second, s.first} {
+		s.leaves(t, cpu, 1)
 	}
-	for _, cpu := range []int{first, second, first} {
-		require.Eventually(t, func() bool { // not at once, and not for long on a machine that stands still
-			a.leave(cpu)
-			return are(t, allBut(home, cpu)) && newThread(t) == allBut(home, cpu)
-		}, 5*time.Second, time.Millisecond)
-	}
-
-	a.mix()
-	assert.True(t, are(t, home))
-	a.mixed = time.Now().Add(time.Hour) // as if other callers came all the time
-	a.leave(first)
-	assert.True(t, are(t, home))
+	s.mix()
+	assert.True(t, s.is(s.all))
+	s.mu.Lock()
+	s.anywhere = time.Now().Add(time.Hour) // as if there were reasons all the time
+	s.mu.Unlock()
+	s.leave(s.first, 1)
+	assert.True(t, s.is(s.all))
 }
 
 func TestWithoutCallsNoProcessorIsLeft(t *testing.T) {
-	home, first, _ := processors(t)
-	a := &apart{from: -1}
-	defer a.close()
+	s := separate(t)
 	for range 2 {
-		require.Eventually(t, func() bool {
-			a.leave(first)
-			return home.Count() != apartOf || are(t, allBut(home, first))
-		}, 5*time.Second, time.Millisecond)
-		assert.Eventually(t, func() bool { return are(t, home) }, 5*time.Second, time.Millisecond)
+		s.leaves(t, s.first, 1)
+		assert.Eventually(t, func() bool { return s.is(s.all) }, soonEnough, time.Millisecond)
 	}
-	a.close()
-	a.leave(first)
-	assert.True(t, are(t, home), "it is over")
+	s.close()
+	s.leave(s.first, 1)
+	assert.True(t, s.is(s.all), "it is over")
+}
+
+func TestCallersThatTakeTurnsAreNotAlone(t *testing.T) {
+	s := separate(t)
+	s.leaves(t, s.first, 1)
+	s.mu.Lock()
+	s.called = time.Now().Add(time.Hour) // just now, on any machine
+	s.mu.Unlock()
+	s.leave(s.second, 2)
+	assert.True(t, s.is(s.all))
+	s.leave(s.second, 2)
+	assert.True(t, s.is(s.all), "for some time")
+	s.leaves(t, s.second, 2)
+}
+
+func TestNothingIsLeftToACallerThatIsElsewhere(t *testing.T) {
+	s := separate(t)
+	s.leaves(t, s.first, 1)
+	assert.Eventually(t, func() bool {
+		s.leave(1000, 1)
+		return s.is(s.all)
+	}, soonEnough, time.Millisecond)
+}
+
+func TestAThreadThatIsBoundElsewhereStaysThere(t *testing.T) {
+	s := separate(t)
+	var own unix.CPUSet
+	own.Set(s.first)
+	bound, over, ended := make(chan int), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // never unlocked: it ends with the goroutine
+		assert.Zero(t, sys.SetProcessors(0, &own))
+		bound <- unix.Gettid()
+		<-over
+		assert.Zero(t, sys.SetProcessors(0, &s.all)) // a process's first thread does not end
+	}()
+	tid := <-bound
+	s.leaves(t, s.first, 1, tid)
+	s.mix()
+	assert.True(t, s.is(s.all, tid))
+	var mask unix.CPUSet
+	assert.NoError(t, unix.SchedGetaffinity(tid, &mask))
+	assert.Equal(t, own, mask)
+	close(over)
+	<-ended
+}
+
+func TestThreadsThatCantBeListedAreMovedBackLater(t *testing.T) {
+	s := separate(t)
+	require.NoError(t, s.list())
+	list, fails := s.threads, false
+	broken := errors.New("broken")
+	set := func(to bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		fails = to
+	}
+	s.threads = func() ([]int, error) { // with s.mu held
+		if fails {
+			return nil, broken
+		}
+		return list()
+	}
+	assert.Eventually(t, func() bool {
+		set(false)
+		s.leave(s.first, 1)
+		set(true)
+		return s.is(s.allBut(s.first))
+	}, soonEnough, time.Millisecond)
+	s.mix()
+	assert.True(t, s.is(s.allBut(s.first)), "nothing could be done")
+	set(false)
+	assert.Eventually(t, func() bool { return s.is(s.all) }, soonEnough, time.Millisecond)
+
+	// Some are moved, and then there is no list any more.
+	looked := false
+	replace := func(by func() ([]int, error)) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.threads = by
+	}
+	replace(func() ([]int, error) {
+		if looked {
+			return nil, broken
+		}
+		looked = true
+		return list()
+	})
+	s.leave(s.first, 1) // may come too early
+	time.Sleep(2 * max(movesEvery, anywhereFor))
+	s.leave(s.first, 1)
+	replace(list)
+	assert.Eventually(t, func() bool { return s.is(s.all) }, soonEnough, time.Millisecond)
+	s.leave(s.first, 1)
+	assert.True(t, s.is(s.all), "it is not tried again")
 }
 
 func TestALoneCallerIsAlone(t *testing.T) {
 	d := Open(Config{})
 	defer d.Close()
 	place := func() { d.sessions <- struct{}{} }
-	leaving := func(tid int) { d.leaving = append(d.leaving, &conversation{door: d, tid: tid, sock: -1}) }
+	leaving := func(tid int, stuck bool) {
+		d.leaving = append(d.leaving, &conversation{door: d, tid: tid, sock: -1, stuck: stuck})
+	}
 	place()
 	assert.Equal(t, 1, d.alone(1))
+	leaving(3, true)
+	assert.Equal(t, 1, d.alone(1), "one that hangs has no place and says nothing")
 	place()
 	assert.Zero(t, d.alone(1), "somebody's is in progress")
-	leaving(1)
+	leaving(1, false)
 	assert.Equal(t, 2, d.alone(1), "its last one is not over yet")
 	assert.Zero(t, d.alone(2))
 	place()
-	leaving(2)
+	leaving(2, false)
 	assert.Zero(t, d.alone(1))
 }

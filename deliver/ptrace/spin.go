@@ -28,7 +28,7 @@ func (d *Door) spin(sock, tid int) {
 	if err != nil {
 		return
 	}
-	d.apart.leave(cpu)
+	d.apart.leave(cpu, tid)
 	if cpu == sys.Processor() {
 		return // that one is for the caller and the agent
 	}
@@ -40,16 +40,18 @@ func (d *Door) spin(sock, tid int) {
 	}
 }
 
-// alone is how many sessions there are, or 0 if one of them is not of thread tid. The thread's last one may not be over yet.
+// alone is how many sessions there may be while thread tid is the only caller, or 0 if it is not: its last ones may not be over yet. Those that
+// hang do not count.
 func (d *Door) alone(tid int) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	most := 1
 	for _, v := range d.leaving {
 		switch {
+		case v.stuck:
 		case v.tid != tid:
 			return 0
-		case !v.stuck:
+		default:
 			most++
 		}
 	}

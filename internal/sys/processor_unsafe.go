@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,4 +14,11 @@ func Processor() int {
 		return -1
 	}
 	return int(cpu)
+}
+
+// SetProcessors says which ones may run a thread, 0 for the calling one (sched_setaffinity(2)). A thread that runs on another one is moved
+// at once, which is waited for.
+func SetProcessors(tid int, set *unix.CPUSet) syscall.Errno {
+	_, _, errno := unix.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(tid), unsafe.Sizeof(*set), uintptr(unsafe.Pointer(set)))
+	return errno
 }
