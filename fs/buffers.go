@@ -91,7 +91,7 @@ func NewBuffers(dev int) (*Buffers, error) {
 	}
 	b := &Buffers{
 		dev: dev, root: root, done: make(chan struct{}), live: map[uint64]*bufferFile{}, syncs: map[uint64]*syncFile{}, made: time.Now(),
-		past:  past{max: maxPast},
+		past:  past{max: maxPast, maxBytes: maxPastBytes},
 		owner: fuse.Owner{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())},
 	}
 	files := sys.FileLimit()
@@ -239,7 +239,11 @@ func (b *Buffers) forget(f *bufferFile) bool {
 	delete(b.live, f.ino)
 	b.mu.Unlock()
 	if ok {
-		b.gone(bufferKind, f.ino)
+		var cached uint64
+		if b.files == nil {
+			cached = f.size
+		}
+		b.gone(bufferKind, f.ino, cached)
 	}
 	return ok
 }

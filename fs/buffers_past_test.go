@@ -33,3 +33,14 @@ func TestTheKernelForgetsBuffersThatAreGone(t *testing.T) {
 		require.NoError(t, unix.Fstat(kept, new(unix.Stat_t)))
 	})
 }
+
+func TestPagesOfBuffersThatAreGoneAreForgotten(t *testing.T) {
+	s := openShop(t, false)
+	s.past.maxBytes = 16 * pageSize
+	for range 200 {
+		sys.Close(s.alloc(t, 0, pageSize, unix.O_RDWR|unix.O_CLOEXEC))
+	}
+	s.Sweep()
+	// Two look-ups a buffer; two batches wait, or are under way.
+	assert.Eventually(t, func() bool { return s.past.known.Load() <= 2*2*16 }, waitFor, tick)
+}

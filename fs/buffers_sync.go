@@ -146,7 +146,7 @@ func (b *Buffers) dropSync(ino uint64) {
 	delete(b.syncs, ino)
 	b.mu.Unlock()
 	if ok {
-		b.gone(syncKind, ino)
+		b.gone(syncKind, ino, 0)
 	}
 }
 

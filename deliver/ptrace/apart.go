@@ -22,8 +22,11 @@ const (
 	// apartFor is how long this process stays off a processor after the last call from there; at most twice that. Calls of two threads that come
 	// sooner one after the other are those of several callers.
 	apartFor = 50 * time.Millisecond
-	// anywhereFor is how long it is anywhere once there was a reason for that.
-	anywhereFor = 50 * time.Millisecond
+	// mixedFor is how long it is anywhere once there were several callers.
+	mixedFor = 50 * time.Millisecond
+	// crowdedFor is the same where others wanted the processor that it had; each time in a row twice as long, up to longest.
+	crowdedFor = time.Second
+	longest    = 32 * time.Second
 	// movesEvery bounds the moves, for a caller may change its processor with each call.
 	movesEvery = 5 * time.Millisecond
 	// looks bounds how often the list of threads is read for one move.
@@ -36,24 +39,31 @@ const (
 //
 // Who uses it must not leave the number of Go threads to the runtime, which would follow the mask.
 type apart struct {
-	threads func() ([]int, error) // those of this process
-	closing func()                // lets go of what threads needs
+	threads func() ([]int, error)                // those of this process
+	closing func()                               // lets go of what threads needs
+	idle    func(cpu int) (time.Duration, error) // how long a processor has been
+	ran     func() time.Duration                 // how long this process has
 
 	mu       sync.Mutex
 	off      bool                 // it is not wanted, was refused, or is over
-	from     int                  // the processor that is left to the caller, -1
+	from     int                  // the processor that is left to the caller, -1: none
 	home     unix.CPUSet          // where this process was found to be allowed, while from is not -1
 	whole    unix.CPUSet          // what gives it all of that back
 	ours     map[unix.CPUSet]bool // the masks that a thread has if nobody else has moved it
 	moved    time.Time            // the last time
-	anywhere time.Time            // when there was a reason to be, the last time
+	anywhere time.Time            // it is to be until then
+	since    usage                // of the processor that this process has
+	next     time.Duration        // how long it is to be anywhere if that is crowded
+	crowd    time.Time            // it is taken to be until then
 	called   time.Time            // of the last call of a lone caller
 	caller   int                  // its thread
 	end      chan struct{}
 	kept     sync.WaitGroup
 }
 
-func newApart(wanted bool) *apart { return &apart{off: !wanted, from: -1} }
+func newApart(wanted bool) *apart {
+	return &apart{off: !wanted, from: -1, next: crowdedFor, idle: idleTime, ran: sys.ProcessTime}
+}
 
 // leave leaves a processor to a lone caller.
 func (a *apart) leave(cpu, tid int) {
@@ -67,11 +77,11 @@ func (a *apart) leave(cpu, tid int) {
 	a.caller, a.called = tid, now
 	switch {
 	case several:
-		a.mixLocked(now)
-	case a.from == cpu, now.Sub(a.anywhere) < anywhereFor, now.Sub(a.moved) < movesEvery:
+		a.goAnywhere(now.Add(mixedFor))
+	case a.from == cpu, now.Before(a.anywhere), now.Sub(a.moved) < movesEvery:
 	default:
 		a.moved = now
-		if err := a.move(cpu); err != nil {
+		if err := a.move(cpu, now); err != nil {
 			slog.Debug("a lone caller does not have its processor for itself", "error", err)
 			a.off = true
 			_ = a.back() // keep tries again
@@ -79,7 +89,7 @@ func (a *apart) leave(cpu, tid int) {
 	}
 }
 
-func (a *apart) move(cpu int) error {
+func (a *apart) move(cpu int, now time.Time) error {
 	if a.from < 0 {
 		if err := a.look(); err != nil {
 			return err
@@ -88,7 +98,8 @@ func (a *apart) move(cpu int) error {
 	to := a.home
 	to.Clear(cpu)
 	if a.home.Count() != apartOf || to.Count() != apartOf-1 { // the caller may be where this process may not
-		return a.back()
+		a.goAnywhere(now.Add(crowdedFor)) // not to be looked at with each call
+		return nil
 	}
 	if a.from < 0 {
 		a.end = make(chan struct{})
@@ -96,7 +107,12 @@ func (a *apart) move(cpu int) error {
 		go a.keep(a.end)
 	}
 	a.from = cpu // also if some threads only are moved: they are to be moved back
-	return a.put(&to)
+	if err := a.put(&to); err != nil {
+		return err
+	}
+	var err error
+	a.since, err = a.usage(firstOf(&to), now)
+	return err
 }
 
 // look finds out where this process may be. If that is all that the kernel would allow, nobody has chosen it, and it is to grow with
@@ -181,17 +197,20 @@ func (a *apart) put(to *unix.CPUSet) error {
 	return nil
 }
 
-// mix lets this process be anywhere for some time: there are several callers, others want its processor, or it starts another process.
+// mix lets this process be anywhere for some time: there are several callers, or it starts another process.
 func (a *apart) mix() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mixLocked(time.Now())
+	a.goAnywhere(time.Now().Add(mixedFor))
 }
 
-func (a *apart) mixLocked(now time.Time) {
-	a.anywhere = now
-	if err := a.back(); err != nil {
-		slog.Debug("this process is still kept off a processor", "error", err) // until keep has tried again
+// goAnywhere lets this process be anywhere until some time. a.mu is held.
+func (a *apart) goAnywhere(until time.Time) {
+	if until.After(a.anywhere) {
+		a.anywhere = until
+	}
+	if err := a.back(); err != nil { // keep tries again
+		slog.Debug("this process is still kept off a processor", "error", err)
 	}
 }
 
@@ -224,7 +243,7 @@ func (a *apart) close() {
 	}
 }
 
-// keep undoes leave when no more calls come.
+// keep reconsiders.
 func (a *apart) keep(end <-chan struct{}) {
 	defer a.kept.Done()
 	t := time.NewTicker(apartFor)
@@ -234,18 +253,29 @@ func (a *apart) keep(end <-chan struct{}) {
 		case <-end:
 			return
 		case <-t.C:
-			a.endIfUnused()
+			a.reconsider()
 		}
 	}
 }
 
-func (a *apart) endIfUnused() {
+// reconsider undoes leave if no more calls come, or others want the processor that this process has, or it should have been undone.
+func (a *apart) reconsider() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.off && time.Since(a.called) < apartFor {
-		return
-	}
-	if err := a.back(); err != nil {
-		slog.Debug("this process is still kept off a processor", "error", err)
+	now := time.Now()
+	switch {
+	case a.from < 0:
+	case a.off, now.Before(a.anywhere), now.Sub(a.called) >= apartFor:
+		a.goAnywhere(now)
+	default:
+		crowded, told := a.crowded(now)
+		switch {
+		case crowded:
+			a.goAnywhere(now.Add(a.next))
+			a.next = min(2*a.next, longest)
+			a.crowd = a.anywhere
+		case told:
+			a.next = crowdedFor
+		}
 	}
 }

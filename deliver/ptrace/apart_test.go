@@ -25,19 +25,22 @@ type separated struct {
 	first, second int
 }
 
+// processorsOf are all of this process, and two of them.
+func processorsOf(t *testing.T) (all unix.CPUSet, first, second int) {
+	t.Helper()
+	require.NoError(t, unix.SchedGetaffinity(0, &all))
+	first = firstOf(&all)
+	rest := all
+	if rest.Clear(first); rest.Count() == 0 {
+		return all, first, first
+	}
+	return all, first, firstOf(&rest)
+}
+
 func separate(t *testing.T) separated {
 	t.Helper()
-	s := separated{apart: newApart(true), first: -1}
-	require.NoError(t, unix.SchedGetaffinity(0, &s.all))
-	for cpu := range 8 * len(s.all) * strconv.IntSize / 8 {
-		switch {
-		case !s.all.IsSet(cpu):
-		case s.first < 0:
-			s.first, s.second = cpu, cpu
-		case s.first == s.second:
-			s.second = cpu
-		}
-	}
+	s := separated{apart: newApart(true)}
+	s.all, s.first, s.second = processorsOf(t)
 	t.Cleanup(func() {
 		s.close()
 		assert.True(t, s.is(s.all), "after the end")
@@ -194,12 +197,58 @@ func TestThreadsThatCantBeListedAreMovedBackLater(t *testing.T) {
 		return list()
 	})
 	s.leave(s.first, 1) // may come too early
-	time.Sleep(2 * max(movesEvery, anywhereFor))
+	time.Sleep(2 * max(movesEvery, mixedFor))
 	s.leave(s.first, 1)
 	replace(list)
 	assert.Eventually(t, func() bool { return s.is(s.all) }, soonEnough, time.Millisecond)
 	s.leave(s.first, 1)
 	assert.True(t, s.is(s.all), "it is not tried again")
+}
+
+func TestAProcessorThatOthersWantIsNoPlaceToBe(t *testing.T) {
+	s := separate(t)
+	var ran time.Duration
+	began := time.Now()
+	s.idle = func(cpu int) (time.Duration, error) { return 0, nil } // it works all the time
+	s.ran = func() time.Duration { return ran }                     // and not for this process
+	s.leaves(t, s.first, 1)
+	assert.Eventually(t, func() bool {
+		s.leave(s.first, 1)
+		return s.is(s.all) && (s.all.Count() != apartOf || s.isAnywhereFor() > crowdedFor/2 && s.isCrowded())
+	}, soonEnough, time.Millisecond)
+
+	s.mu.Lock()
+	s.anywhere = time.Now()
+	s.ran = func() time.Duration { return time.Since(began) } // for nobody else
+	s.mu.Unlock()
+	s.leaves(t, s.first, 1)
+	for until := time.Now().Add(3 * crowdEvery); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		s.leave(s.first, 1)
+	}
+	assert.True(t, s.all.Count() != apartOf || s.isAnywhereFor() < crowdedFor/2)
+}
+
+// isAnywhereFor is how long it has decided to be.
+func (s separated) isAnywhereFor() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Until(s.anywhere)
+}
+
+func TestIdleTime(t *testing.T) {
+	const stat = "cpu  9 9 9 9 9 9 0 0 0 0\ncpu0 1 2 3 400 5 6 0 0 0 0\ncpu10 1 2 3 700 1 6 0 0 0 0\nintr 1 2\n"
+	for cpu, want := range map[int]time.Duration{0: 4050 * time.Millisecond, 10: 7010 * time.Millisecond} {
+		idle, err := idleIn([]byte(stat), cpu)
+		assert.NoError(t, err)
+		assert.Equal(t, want, idle)
+	}
+	_, err := idleIn([]byte(stat), 1)
+	assert.ErrorContains(t, err, "no processor 1")
+	_, first, second := processorsOf(t)
+	for _, cpu := range []int{first, second} {
+		_, err := idleTime(cpu)
+		assert.NoError(t, err)
+	}
 }
 
 func TestALoneCallerIsAlone(t *testing.T) {

@@ -29,8 +29,8 @@ func (d *Door) spin(sock, tid int) {
 		return
 	}
 	d.apart.leave(cpu, tid)
-	if cpu == sys.Processor() {
-		return // that one is for the caller and the agent
+	if cpu == sys.Processor() || d.apart.isCrowded() {
+		return // that one is for the caller and the agent; and who has spun waits the longer for its turn
 	}
 	fds := []unix.PollFd{{Fd: int32(sock), Events: unix.POLLIN}}
 	for until := time.Now().Add(spinFor); len(d.sessions) <= most && time.Now().Before(until); {

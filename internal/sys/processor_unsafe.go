@@ -2,6 +2,7 @@ package sys
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -21,4 +22,13 @@ func Processor() int {
 func SetProcessors(tid int, set *unix.CPUSet) syscall.Errno {
 	_, _, errno := unix.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(tid), unsafe.Sizeof(*set), uintptr(unsafe.Pointer(set)))
 	return errno
+}
+
+// ProcessTime is how long the threads of this process have run, all together (CLOCK_PROCESS_CPUTIME_ID).
+func ProcessTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }
