@@ -34,7 +34,7 @@ func TestTheKernelForgetsBuffersThatAreGone(t *testing.T) {
 	})
 }
 
-func TestPagesOfBuffersThatAreGoneAreForgotten(t *testing.T) {
+func TestSizesCountForBuffersInThePageCache(t *testing.T) {
 	s := openShop(t, false)
 	s.past.maxBytes = 16 * pageSize
 	for range 200 {

@@ -19,12 +19,13 @@ import (
 const (
 	// apartOf is how many processors there are where it is of use to be apart. Among more the kernel finds an idle one by itself.
 	apartOf = 2
-	// apartFor is how long this process stays off a processor after the last call from there; at most twice that. Calls of two threads that come
-	// sooner one after the other are those of several callers.
+	// apartFor is how long this process stays off a processor after the last call from there; at most twice that. Calls that come sooner one after
+	// the other are a lone caller's if they are of one thread, and of several callers if not.
 	apartFor = 50 * time.Millisecond
 	// mixedFor is how long it is anywhere once there were several callers.
 	mixedFor = 50 * time.Millisecond
-	// crowdedFor is the same where others wanted the processor that it had; each time in a row twice as long, up to longest.
+	// crowdedFor is the same where others wanted the processor that it had, each time in a row twice as long, up to longest; and where it can't be
+	// apart.
 	crowdedFor = time.Second
 	longest    = 32 * time.Second
 	// movesEvery bounds the moves, for a caller may change its processor with each call.
@@ -39,33 +40,28 @@ const (
 //
 // Who uses it must not leave the number of Go threads to the runtime, which would follow the mask.
 type apart struct {
-	threads func() ([]int, error)                // those of this process
-	closing func()                               // lets go of what threads needs
-	idle    func(cpu int) (time.Duration, error) // how long a processor has been
-	ran     func() time.Duration                 // how long this process has
+	threads func() ([]int, error) // those of this process
+	closing func()                // lets go of what threads needs
 
 	mu       sync.Mutex
-	off      bool                 // it is not wanted, was refused, or is over
-	from     int                  // the processor that is left to the caller, -1: none
-	home     unix.CPUSet          // where this process was found to be allowed, while from is not -1
-	whole    unix.CPUSet          // what gives it all of that back
-	ours     map[unix.CPUSet]bool // the masks that a thread has if nobody else has moved it
-	moved    time.Time            // the last time
-	anywhere time.Time            // it is to be until then
-	since    usage                // of the processor that this process has
-	next     time.Duration        // how long it is to be anywhere if that is crowded
-	crowd    time.Time            // it is taken to be until then
-	called   time.Time            // of the last call of a lone caller
-	caller   int                  // its thread
-	end      chan struct{}
+	off      bool        // it is not wanted, not possible, or over
+	from     int         // the processor that is left to the caller, -1: none
+	home     unix.CPUSet // where this process was found to be allowed; filled in while from is a processor
+	whole    unix.CPUSet // what gives it all of that back
+	moved    time.Time   // the last time
+	anywhere time.Time   // it is to be until then, at least
+	caller   int         // the thread of the last call of a lone caller
+	called   time.Time
+	others   crowd
+	end      chan struct{} // of keep, which runs while from is a processor
 	kept     sync.WaitGroup
 }
 
 func newApart(wanted bool) *apart {
-	return &apart{off: !wanted, from: -1, next: crowdedFor, idle: idleTime, ran: sys.ProcessTime}
+	return &apart{off: !wanted, from: -1, others: newCrowd()}
 }
 
-// leave leaves a processor to a lone caller.
+// leave leaves a processor to a lone caller, who has called.
 func (a *apart) leave(cpu, tid int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -73,64 +69,67 @@ func (a *apart) leave(cpu, tid int) {
 		return
 	}
 	now := time.Now()
-	several := tid != a.caller && now.Sub(a.called) < apartFor
+	soon, same := now.Sub(a.called) < apartFor, tid == a.caller
 	a.caller, a.called = tid, now
 	switch {
-	case several:
-		a.goAnywhere(now.Add(mixedFor))
+	case soon && !same:
+		_ = a.goAnywhere(now.Add(mixedFor)) // keep tries again
 	case a.from == cpu, now.Before(a.anywhere), now.Sub(a.moved) < movesEvery:
+	case a.from < 0 && !soon: // it may be the only call
 	default:
 		a.moved = now
-		if err := a.move(cpu, now); err != nil {
+		if err := a.move(cpu); err != nil {
 			slog.Debug("a lone caller does not have its processor for itself", "error", err)
-			a.off = true
-			_ = a.back() // keep tries again
+			_ = a.goAnywhere(now.Add(crowdedFor)) // keep tries again
 		}
 	}
 }
 
-func (a *apart) move(cpu int, now time.Time) error {
+var errNotOfUse = errors.New("not with these processors")
+
+// move leaves a processor. After an error some threads may have been moved, which back undoes.
+func (a *apart) move(cpu int) error {
 	if a.from < 0 {
 		if err := a.look(); err != nil {
 			return err
 		}
 	}
 	to := a.home
-	to.Clear(cpu)
-	if a.home.Count() != apartOf || to.Count() != apartOf-1 { // the caller may be where this process may not
-		a.goAnywhere(now.Add(crowdedFor)) // not to be looked at with each call
-		return nil
+	if to.Clear(cpu); to.Count() != apartOf-1 { // the caller is where this process may not be
+		return errNotOfUse
 	}
 	if a.from < 0 {
 		a.end = make(chan struct{})
 		a.kept.Add(1)
 		go a.keep(a.end)
 	}
-	a.from = cpu // also if some threads only are moved: they are to be moved back
+	a.from = cpu
+	a.others.leave()
 	if err := a.put(&to); err != nil {
 		return err
 	}
-	var err error
-	a.since, err = a.usage(firstOf(&to), now)
-	return err
+	return a.others.enter(firstOf(&to))
 }
 
 // look finds out where this process may be. If that is all that the kernel would allow, nobody has chosen it, and it is to grow with
 // what is allowed.
 func (a *apart) look() error {
+	if err := unix.SchedGetaffinity(0, &a.home); err != nil {
+		return os.NewSyscallError("sched_getaffinity", err)
+	}
+	if a.home.Count() != apartOf {
+		return errNotOfUse
+	}
 	if a.threads == nil {
 		if err := a.list(); err != nil {
+			a.off = true
 			return err
 		}
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var all unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &a.home); err != nil {
-		return os.NewSyscallError("sched_getaffinity", err)
-	}
-	a.ours = map[unix.CPUSet]bool{a.home: true}
 	a.whole.Fill()
+	var all unix.CPUSet
 	if err := unix.SchedSetaffinity(0, &a.whole); err != nil {
 		return os.NewSyscallError("sched_setaffinity", err)
 	}
@@ -169,15 +168,14 @@ func (a *apart) list() error {
 	return nil
 }
 
-// put brings all threads of this process to some processors, but for those that somebody else has moved. Who is started meanwhile, by one that has
-// not been moved, is found when it is looked again, and so is one that the end of another has hidden from the list.
-func (a *apart) put(to *unix.CPUSet) error {
-	a.ours[*to] = true
+// put brings all threads of this process to some processors. Who is started meanwhile, by one that has not been moved, is found when it is looked
+// again, and so is one that the end of another has hidden from the list.
+func (a *apart) put(to *unix.CPUSet) (err error) {
 	done := map[int]bool{}
 	for look, quiet := 0, 0; look < looks && quiet < 2; look++ {
-		tids, err := a.threads()
-		if err != nil {
-			return fmt.Errorf("the threads of this process: %w", err)
+		tids, lerr := a.threads()
+		if lerr != nil {
+			return fmt.Errorf("the threads of this process: %w", lerr)
 		}
 		quiet++
 		for _, tid := range tids {
@@ -185,33 +183,27 @@ func (a *apart) put(to *unix.CPUSet) error {
 				continue
 			}
 			done[tid], quiet = true, 0
-			var is unix.CPUSet
-			if err := unix.SchedGetaffinity(tid, &is); err != nil || !a.ours[is] {
-				continue
-			}
 			if errno := sys.SetProcessors(tid, to); errno != 0 && errno != unix.ESRCH {
-				return os.NewSyscallError("sched_setaffinity", errno)
+				err = os.NewSyscallError("sched_setaffinity", errno)
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 // mix lets this process be anywhere for some time: there are several callers, or it starts another process.
-func (a *apart) mix() {
+func (a *apart) mix() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.goAnywhere(time.Now().Add(mixedFor))
+	return a.goAnywhere(time.Now().Add(mixedFor))
 }
 
-// goAnywhere lets this process be anywhere until some time. a.mu is held.
-func (a *apart) goAnywhere(until time.Time) {
+// goAnywhere lets this process be anywhere, and until some time at least. a.mu is held.
+func (a *apart) goAnywhere(until time.Time) error {
 	if until.After(a.anywhere) {
 		a.anywhere = until
 	}
-	if err := a.back(); err != nil { // keep tries again
-		slog.Debug("this process is still kept off a processor", "error", err)
-	}
+	return a.back()
 }
 
 // back undoes leave. a.mu is held.
@@ -219,12 +211,19 @@ func (a *apart) back() error {
 	if a.from < 0 {
 		return nil
 	}
+	a.others.leave()
 	if err := a.put(&a.whole); err != nil {
+		slog.Debug("this process is still kept off a processor", "error", err)
 		return err
 	}
+	a.stay()
+	return nil
+}
+
+// stay leaves all threads where they are. a.mu is held.
+func (a *apart) stay() {
 	a.from = -1
 	close(a.end)
-	return nil
 }
 
 // close lets it be anywhere for good.
@@ -232,9 +231,13 @@ func (a *apart) close() {
 	a.mu.Lock()
 	a.off = true
 	err := a.back()
+	for range looks {
+		if err != nil {
+			err = a.back()
+		}
+	}
 	if err != nil {
-		slog.Error("this process is still kept off a processor", "error", err)
-		close(a.end)
+		a.stay() // it ends soon
 	}
 	a.mu.Unlock()
 	a.kept.Wait()
@@ -243,7 +246,7 @@ func (a *apart) close() {
 	}
 }
 
-// keep reconsiders.
+// keep reconsiders from time to time, until end.
 func (a *apart) keep(end <-chan struct{}) {
 	defer a.kept.Done()
 	t := time.NewTicker(apartFor)
@@ -263,19 +266,28 @@ func (a *apart) reconsider() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
+	wait, crowded := a.others.look(now)
 	switch {
+	case crowded:
+		_ = a.goAnywhere(now.Add(wait)) // tried again
 	case a.from < 0:
-	case a.off, now.Before(a.anywhere), now.Sub(a.called) >= apartFor:
-		a.goAnywhere(now)
-	default:
-		crowded, told := a.crowded(now)
-		switch {
-		case crowded:
-			a.goAnywhere(now.Add(a.next))
-			a.next = min(2*a.next, longest)
-			a.crowd = a.anywhere
-		case told:
-			a.next = crowdedFor
-		}
+	case now.Before(a.anywhere), now.Sub(a.called) >= apartFor:
+		_ = a.goAnywhere(now) // tried again
 	}
+}
+
+// isCrowded is whether there are others who want a processor, as far as is known.
+func (a *apart) isCrowded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Before(a.others.until)
+}
+
+// firstOf is the first of some processors.
+func firstOf(set *unix.CPUSet) int {
+	cpu := 0
+	for !set.IsSet(cpu) {
+		cpu++
+	}
+	return cpu
 }

@@ -8,12 +8,25 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/heapfs/heapfs/internal/sys"
 )
 
-// crowdEvery is how often it is asked whether others want the processor that this process has. To share one with somebody who computes costs more
+// crowdEvery is how long a processor is looked at before it is said whether others want it. To share one with somebody who computes costs more
 // than to take turns with the injection.
 const crowdEvery = 100 * time.Millisecond
+
+// crowd is what others do on the processor that this process has.
+type crowd struct {
+	idle func(cpu int) (time.Duration, error) // how long a processor has been
+	ran  func() time.Duration                 // how long this process has
+
+	in         bool // since is that of a processor
+	since      usage
+	took, work time.Duration // looked at since the last verdict, and what of it others had
+	unknown    bool          // the kernel did not say
+	until      time.Time     // it is taken to be crowded
+	next       time.Duration // for how long it will be
+}
 
 // usage is what a processor and this process have done until some time.
 type usage struct {
@@ -22,40 +35,58 @@ type usage struct {
 	idle, ran time.Duration
 }
 
-func (a *apart) usage(cpu int, at time.Time) (usage, error) {
-	idle, err := a.idle(cpu)
-	return usage{cpu, at, idle, a.ran()}, err
+func newCrowd() crowd { return crowd{idle: idleTime, ran: sys.ProcessTime, next: crowdedFor} }
+
+func (c *crowd) usage(cpu int) (usage, error) {
+	idle, err := c.idle(cpu)
+	return usage{cpu, time.Now(), idle, c.ran()}, err
 }
 
-// crowded is whether others have had a good part of the processor that this process has; it takes some time to tell. Where the kernel does not
-// say, it is.
-func (a *apart) crowded(now time.Time) (crowded, told bool) {
-	took := now.Sub(a.since.at)
-	if took < crowdEvery {
-		return false, false
+// enter begins to look at a processor, which this process has from now on.
+func (c *crowd) enter(cpu int) (err error) {
+	c.since, err = c.usage(cpu)
+	c.in = err == nil
+	return err
+}
+
+// leave ends that.
+func (c *crowd) leave() {
+	c.add()
+	c.in = false
+}
+
+// add looks.
+func (c *crowd) add() {
+	if !c.in {
+		return
 	}
-	until, err := a.usage(a.since.cpu, now)
+	now, err := c.usage(c.since.cpu)
 	if err != nil {
-		return true, true
+		c.unknown = true
+		return
 	}
-	others := took - (until.idle - a.since.idle) - (until.ran - a.since.ran)
-	a.since = until
-	return others > took/5, true
+	took := now.at.Sub(c.since.at)
+	c.took += took
+	c.work += took - (now.idle - c.since.idle) - (now.ran - c.since.ran)
+	c.since = now
 }
 
-// isCrowded is whether there are others who want a processor, as far as is known.
-func (a *apart) isCrowded() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return time.Now().Before(a.crowd)
-}
-
-func firstOf(set *unix.CPUSet) int {
-	cpu := 0
-	for !set.IsSet(cpu) {
-		cpu++
+// look is whether others have had a good part of the processor, or the kernel does not say, and how long it is best left to them then.
+func (c *crowd) look(now time.Time) (wait time.Duration, crowded bool) {
+	c.add()
+	if c.took < crowdEvery && !c.unknown {
+		return 0, false
 	}
-	return cpu
+	crowded = c.unknown || c.work > c.took/5
+	c.took, c.work, c.unknown = 0, 0, false
+	if !crowded {
+		c.next = crowdedFor
+		return 0, false
+	}
+	wait = c.next
+	c.next = min(2*c.next, longest)
+	c.until = now.Add(wait)
+	return wait, true
 }
 
 // idleTime is how long a processor has had nothing to do since the machine's start, to 10 ms (/proc/stat).

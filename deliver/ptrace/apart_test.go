@@ -39,8 +39,12 @@ func processorsOf(t *testing.T) (all unix.CPUSet, first, second int) {
 
 func separate(t *testing.T) separated {
 	t.Helper()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0)) // it does not follow the masks any more
 	s := separated{apart: newApart(true)}
 	s.all, s.first, s.second = processorsOf(t)
+	began := time.Now()
+	s.others.idle = func(int) (time.Duration, error) { return time.Since(began), nil } // whatever else this machine does
+	s.others.ran = func() time.Duration { return 0 }
 	t.Cleanup(func() {
 		s.close()
 		assert.True(t, s.is(s.all), "after the end")
@@ -48,8 +52,8 @@ func separate(t *testing.T) separated {
 	return s
 }
 
-// is is whether all threads of this process, but for some, may be on these processors and no others.
-func (s separated) is(on unix.CPUSet, but ...int) bool {
+// is is whether all threads of this process may be on these processors and no others.
+func (s separated) is(on unix.CPUSet) bool {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return false
@@ -57,7 +61,7 @@ func (s separated) is(on unix.CPUSet, but ...int) bool {
 	for _, thread := range threads {
 		tid, err := strconv.Atoi(thread.Name())
 		var mask unix.CPUSet
-		if err != nil || len(but) > 0 && but[0] == tid || unix.SchedGetaffinity(tid, &mask) != nil {
+		if err != nil || unix.SchedGetaffinity(tid, &mask) != nil {
 			continue // it has ended
 		}
 		if mask != on {
@@ -76,11 +80,11 @@ func (s separated) allBut(cpu int) unix.CPUSet {
 }
 
 // leaves has a processor left to a caller, which does not happen at once, and is undone where this machine stands still for a while.
-func (s separated) leaves(t *testing.T, cpu, tid int, but ...int) {
+func (s separated) leaves(t *testing.T, cpu, tid int) {
 	t.Helper()
 	assert.Eventually(t, func() bool {
 		s.leave(cpu, tid)
-		return s.is(s.allBut(cpu), but...)
+		return s.is(s.allBut(cpu))
 	}, soonEnough, time.Millisecond)
 }
 
@@ -117,8 +121,9 @@ func TestCallersThatTakeTurnsAreNotAlone(t *testing.T) {
 	s.mu.Unlock()
 	s.leave(s.second, 2)
 	assert.True(t, s.is(s.all))
-	s.leave(s.second, 2)
-	assert.True(t, s.is(s.all), "for some time")
+	s.mu.Lock()
+	assert.Equal(t, s.called.Add(mixedFor), s.anywhere)
+	s.mu.Unlock()
 	s.leaves(t, s.second, 2)
 }
 
@@ -129,30 +134,6 @@ func TestNothingIsLeftToACallerThatIsElsewhere(t *testing.T) {
 		s.leave(1000, 1)
 		return s.is(s.all)
 	}, soonEnough, time.Millisecond)
-}
-
-func TestAThreadThatIsBoundElsewhereStaysThere(t *testing.T) {
-	s := separate(t)
-	var own unix.CPUSet
-	own.Set(s.first)
-	bound, over, ended := make(chan int), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		runtime.LockOSThread() // never unlocked: it ends with the goroutine
-		assert.Zero(t, sys.SetProcessors(0, &own))
-		bound <- unix.Gettid()
-		<-over
-		assert.Zero(t, sys.SetProcessors(0, &s.all)) // a process's first thread does not end
-	}()
-	tid := <-bound
-	s.leaves(t, s.first, 1, tid)
-	s.mix()
-	assert.True(t, s.is(s.all, tid))
-	var mask unix.CPUSet
-	assert.NoError(t, unix.SchedGetaffinity(tid, &mask))
-	assert.Equal(t, own, mask)
-	close(over)
-	<-ended
 }
 
 func TestThreadsThatCantBeListedAreMovedBackLater(t *testing.T) {
@@ -183,56 +164,128 @@ func TestThreadsThatCantBeListedAreMovedBackLater(t *testing.T) {
 	assert.Eventually(t, func() bool { return s.is(s.all) }, soonEnough, time.Millisecond)
 
 	// Some are moved, and then there is no list any more.
-	looked := false
+	moved := false
 	replace := func(by func() ([]int, error)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.threads = by
 	}
 	replace(func() ([]int, error) {
-		if looked {
+		if moved {
 			return nil, broken
 		}
-		looked = true
+		moved = true
 		return list()
 	})
-	s.leave(s.first, 1) // may come too early
-	time.Sleep(2 * max(movesEvery, mixedFor))
-	s.leave(s.first, 1)
+	assert.Eventually(t, func() bool {
+		s.leave(s.first, 1)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return moved || s.all.Count() != apartOf
+	}, soonEnough, time.Millisecond)
 	replace(list)
 	assert.Eventually(t, func() bool { return s.is(s.all) }, soonEnough, time.Millisecond)
-	s.leave(s.first, 1)
-	assert.True(t, s.is(s.all), "it is not tried again")
+}
+
+func TestTheEndComesWhetherThreadsCanBeMovedOrNot(t *testing.T) {
+	for _, failures := range []int{0, 1, 3, 1000} {
+		s := separate(t)
+		require.NoError(t, s.list())
+		list := s.threads
+		s.leaves(t, s.first, 1)
+		s.mu.Lock()
+		left := failures
+		s.threads = func() ([]int, error) {
+			if left--; left >= 0 {
+				return nil, errors.New("broken")
+			}
+			return list()
+		}
+		s.mu.Unlock()
+		s.close()
+		if failures < 1000 {
+			assert.True(t, s.is(s.all))
+		}
+		assert.NoError(t, s.mix(), "it is over")
+		require.NoError(t, unix.SchedSetaffinity(0, &s.all))
+		for _, tid := range threadsOf(t) {
+			assert.Zero(t, sys.SetProcessors(tid, &s.all))
+		}
+	}
+}
+
+func threadsOf(t *testing.T) (tids []int) {
+	t.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	require.NoError(t, err)
+	for _, thread := range threads {
+		tid, err := strconv.Atoi(thread.Name())
+		require.NoError(t, err)
+		tids = append(tids, tid)
+	}
+	return tids
 }
 
 func TestAProcessorThatOthersWantIsNoPlaceToBe(t *testing.T) {
 	s := separate(t)
-	var ran time.Duration
+	if s.all.Count() != apartOf {
+		return // of use with two only
+	}
+	s.others.idle = func(int) (time.Duration, error) { return 0, nil } // it works all the time, and not for this process
+	wait := func() time.Duration {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return time.Until(s.anywhere)
+	}
+	for _, longer := range []time.Duration{crowdedFor, 2 * crowdedFor} {
+		assert.Eventually(t, func() bool {
+			s.leave(s.first, 1)
+			return wait() > longer/2 && s.is(s.all) && s.isCrowded()
+		}, soonEnough, time.Millisecond)
+		s.mu.Lock()
+		s.anywhere, s.others.until = time.Now(), time.Now()
+		s.mu.Unlock()
+	}
 	began := time.Now()
-	s.idle = func(cpu int) (time.Duration, error) { return 0, nil } // it works all the time
-	s.ran = func() time.Duration { return ran }                     // and not for this process
-	s.leaves(t, s.first, 1)
-	assert.Eventually(t, func() bool {
-		s.leave(s.first, 1)
-		return s.is(s.all) && (s.all.Count() != apartOf || s.isAnywhereFor() > crowdedFor/2 && s.isCrowded())
-	}, soonEnough, time.Millisecond)
-
 	s.mu.Lock()
-	s.anywhere = time.Now()
-	s.ran = func() time.Duration { return time.Since(began) } // for nobody else
+	s.others.ran = func() time.Duration { return time.Since(began) } // for nobody else
+	s.others.took, s.others.work = 0, 0
 	s.mu.Unlock()
 	s.leaves(t, s.first, 1)
 	for until := time.Now().Add(3 * crowdEvery); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		s.leave(s.first, 1)
 	}
-	assert.True(t, s.all.Count() != apartOf || s.isAnywhereFor() < crowdedFor/2)
+	assert.Less(t, wait(), crowdedFor/2)
+	assert.False(t, s.isCrowded())
 }
 
-// isAnywhereFor is how long it has decided to be.
-func (s separated) isAnywhereFor() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.Until(s.anywhere)
+// Looks that are shorter than what it takes for a verdict add up.
+func TestACrowdIsSeenInManyShortLooks(t *testing.T) {
+	c := newCrowd()
+	c.idle = func(int) (time.Duration, error) { return 0, nil }
+	c.ran = func() time.Duration { return 0 }
+	at := time.Now()
+	for range 3 {
+		require.NoError(t, c.enter(0))
+		c.since.at = c.since.at.Add(-crowdEvery / 2)
+		c.leave()
+		c.since.at = c.since.at.Add(-time.Hour) // does not count
+	}
+	wait, crowded := c.look(at)
+	assert.True(t, crowded)
+	assert.Equal(t, crowdedFor, wait)
+	assert.Equal(t, at.Add(wait), c.until)
+	_, crowded = c.look(at)
+	assert.False(t, crowded, "it has been told")
+
+	c.idle = func(int) (time.Duration, error) { return 0, errors.New("broken") }
+	require.Error(t, c.enter(0))
+	c.in = true
+	for want := 2 * crowdedFor; want < 4*longest; want *= 2 {
+		wait, crowded = c.look(at)
+		assert.True(t, crowded, "it can't be told")
+		assert.Equal(t, min(want, longest), wait)
+	}
 }
 
 func TestIdleTime(t *testing.T) {

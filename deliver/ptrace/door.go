@@ -285,8 +285,10 @@ func (d *Door) start() (err error) {
 			return err
 		}
 	}
+	if err := d.apart.mix(); err != nil { // the agent is to be anywhere, too
+		return err
+	}
 	d.answered = d.ledger.collect(d.left)
-	d.apart.mix() // the agent is to be anywhere, too
 	control, err := d.cfg.Start()
 	if err != nil {
 		return err

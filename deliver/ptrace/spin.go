@@ -21,7 +21,7 @@ func (d *Door) spin(sock, tid int) {
 	}
 	most := d.alone(tid)
 	if most == 0 {
-		d.apart.mix()
+		_ = d.apart.mix() // it tries again
 		return
 	}
 	cpu, err := processorOf(tid)
