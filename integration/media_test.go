@@ -71,8 +71,10 @@ mount --bind "$2" "$1/tmp" || exit 99
 root=$1; shift 2
 exec env HOME=/tmp GST_REGISTRY=/tmp/registry chroot "$root" "$@"`
 
-// run runs a program to its end. The virtual pipeline of libcamera 0.7.1 has a race of its own: it may be stopped while its thread still
-// works on a request (VirtualCameraData::processRequest), and then the program crashes, whatever memory it has. Such a run is made anew.
+// run runs a program to its end. libcamera 0.7.1 has two races of its own, whatever memory it has, and a run that shows one is made anew: the
+// virtual pipeline may be stopped while its thread still works on a request (VirtualCameraData::processRequest), and then the program
+// crashes; and lc-compliance counts a request after it was queued, on two threads (Capture::queueRequest), so that it may queue one too many
+// where its limit is one more than there are buffers.
 func (m media) run(t *testing.T, args ...string) result {
 	t.Helper()
 	const tries = 4
@@ -80,10 +82,11 @@ func (m media) run(t *testing.T, args ...string) result {
 	for try := 1; ; try++ {
 		r := run(t, asRoot, options{timeout: 4 * time.Minute, stderrWanted: true}, append(m.with[:len(m.with):len(m.with)], inside...)...)
 		crashed := r.status == -int(unix.SIGSEGV) || r.status == 128+int(unix.SIGSEGV)
-		if !crashed || try == tries {
+		miscounted := r.status != 0 && strings.Contains(r.stdout, "queueCount_ <= *queueLimit_")
+		if !crashed && !miscounted || try == tries {
 			return r
 		}
-		t.Logf("%s crashed at its end, try %d of %d", args[0], try, tries)
+		t.Logf("%s lost a race with itself (crash: %v), try %d of %d", args[0], crashed, try, tries)
 	}
 }
 
