@@ -49,13 +49,10 @@ func (c *crowd) enter(cpu int) (err error) {
 	return err
 }
 
-// leave ends that.
-func (c *crowd) leave() {
-	c.add()
-	c.in = false
-}
+// leave ends that. What was done there since the last look does not count: as a rule the caller had come there.
+func (c *crowd) leave() { c.in = false }
 
-// add looks.
+// add notes what was done since the last look.
 func (c *crowd) add() {
 	if !c.in {
 		return
@@ -71,13 +68,14 @@ func (c *crowd) add() {
 	c.since = now
 }
 
-// look is whether others have had a good part of the processor, or the kernel does not say, and how long it is best left to them then.
+// look says, once it can be told, whether others have had a good part of the processor, or the kernel does not say, and how long it is best
+// left to them then.
 func (c *crowd) look(now time.Time) (wait time.Duration, crowded bool) {
 	c.add()
 	if c.took < crowdEvery && !c.unknown {
 		return 0, false
 	}
-	crowded = c.unknown || c.work > c.took/5
+	crowded = c.unknown || c.work > c.took/4
 	c.took, c.work, c.unknown = 0, 0, false
 	if !crowded {
 		c.next = crowdedFor

@@ -265,13 +265,17 @@ func TestACrowdIsSeenInManyShortLooks(t *testing.T) {
 	c.idle = func(int) (time.Duration, error) { return 0, nil }
 	c.ran = func() time.Duration { return 0 }
 	at := time.Now()
-	for range 3 {
+	var wait time.Duration
+	crowded := false
+	for n := range 3 {
+		assert.False(t, crowded)
 		require.NoError(t, c.enter(0))
-		c.since.at = c.since.at.Add(-crowdEvery / 2)
-		c.leave()
+		c.since.at = c.since.at.Add(-crowdEvery * 2 / 5)
+		wait, crowded = c.look(at)
 		c.since.at = c.since.at.Add(-time.Hour) // does not count
+		c.leave()
+		assert.Equal(t, n == 2, crowded)
 	}
-	wait, crowded := c.look(at)
 	assert.True(t, crowded)
 	assert.Equal(t, crowdedFor, wait)
 	assert.Equal(t, at.Add(wait), c.until)
