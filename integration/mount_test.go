@@ -288,6 +288,52 @@ func TestMountIsSeenFromOutside(t *testing.T) {
 	assert.Empty(t, buffers)
 }
 
+// placesOf are the sets of processors that threads of a process may run on.
+func placesOf(t *testing.T, pid int) map[unix.CPUSet]int {
+	t.Helper()
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	require.NoError(t, err)
+	places := map[unix.CPUSet]int{}
+	for _, thread := range threads {
+		tid, err := strconv.Atoi(thread.Name())
+		require.NoError(t, err)
+		var place unix.CPUSet
+		if unix.SchedGetaffinity(tid, &place) == nil { // else it has ended
+			places[place]++
+		}
+	}
+	return places
+}
+
+func TestMountKeepsToOneOfTwoProcessors(t *testing.T) {
+	m := mountHeaps(t, options{})
+	require.Equal(t, 0, run(t, asRoot, m.client(), client("basic-static")).status)
+	var all unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &all))
+	places := placesOf(t, m.cmd.Process.Pid)
+	require.Len(t, places, 1)
+	for place := range places {
+		if all.Count() == 2 {
+			assert.Equal(t, 1, place.Count())
+		} else {
+			assert.Equal(t, all, place)
+		}
+	}
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", m.cmd.Process.Pid))
+	require.NoError(t, err)
+	var agents []string
+	for _, list := range lists {
+		children, err := os.ReadFile(list)
+		require.NoError(t, err)
+		agents = append(agents, strings.Fields(string(children))...)
+	}
+	require.Len(t, agents, 1)
+	agent, err := strconv.Atoi(agents[0])
+	require.NoError(t, err)
+	assert.Positive(t, placesOf(t, agent)[all], "the agent goes where callers are")
+	assert.Equal(t, 0, m.stop())
+}
+
 // A container's programs have namespaces of their own, and find the heaps where they were bound to.
 func TestMountServesOtherNamespaces(t *testing.T) {
 	t.Parallel()

@@ -77,10 +77,16 @@ type secondDoor struct {
 
 var _ fs.Door = (*secondDoor)(nil)
 
-// newSecondDoor makes one; its agent's start is ours.
-func newSecondDoor(of ptrace.Config) *secondDoor {
-	of.Start = startAgent
-	return &secondDoor{Door: ptrace.Open(of)}
+// newSecondDoor makes one for callers that have the given number of seccomp filters which are known to be harmless.
+func newSecondDoor(filters int, on processors) *secondDoor {
+	start := func() (control int, err error) {
+		err = on.atHome(func() error {
+			control, err = startAgent()
+			return err
+		})
+		return control, err
+	}
+	return &secondDoor{Door: ptrace.Open(ptrace.Config{Start: start, Filters: filters})}
 }
 
 // Call makes the Caller of a request.

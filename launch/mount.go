@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 
-	"github.com/heapfs/heapfs/deliver/ptrace"
 	"github.com/heapfs/heapfs/devices/board"
 	"github.com/heapfs/heapfs/doctor"
 	"github.com/heapfs/heapfs/fs"
@@ -63,6 +62,7 @@ type mount struct {
 	sysfs   string // "" for none
 	signals chan os.Signal
 
+	on     processors
 	in     *instance
 	second *secondDoor
 	view   *sysfsView
@@ -157,6 +157,7 @@ func decideMountExport(asked string, b *board.Board) (string, error) {
 // start serves the heap directory.
 func (m *mount) start() error {
 	slackTimers()
+	m.on = chooseProcessors()
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(mountProcs, runtime.GOMAXPROCS(0)))
 	}
@@ -201,7 +202,7 @@ func (m *mount) start() error {
 func (m *mount) serve(dev int) error {
 	tree := fs.NewTree(m.in.heaps.Nodes(), fs.Owner{UID: uint32(m.plan.UID), GID: uint32(m.plan.GID)})
 	tree.Sets = m.in.heaps
-	m.second = newSecondDoor(ptrace.Config{Apart: true})
+	m.second = newSecondDoor(0, m.on)
 	once := &tellOnce{}
 	tree.Door = tellingDoor{m.second, once}
 	m.in.openBuffers(m.second, once)

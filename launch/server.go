@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/heapfs/heapfs/deliver/ptrace"
 	"github.com/heapfs/heapfs/deliver/seccomp"
 	"github.com/heapfs/heapfs/devices/board"
 	"github.com/heapfs/heapfs/doctor"
@@ -152,7 +151,7 @@ func (s *server) attend(stage channel) error {
 	owner := fs.Owner{UID: uint32(s.plan.UID), GID: uint32(s.plan.GID)}
 	tree := fs.NewTree(s.in.heaps.Nodes(), owner)
 	tree.Sets = s.in.heaps
-	s.second = newSecondDoor(ptrace.Config{Filters: ownFilters() + 1}) // and the filter of the first
+	s.second = newSecondDoor(ownFilters()+1, processors{}) // and the filter of the first
 	once := &tellOnce{}
 	tree.Door = tellingDoor{s.second, once}
 	s.in.openBuffers(s.second, once)

@@ -43,9 +43,6 @@ type Config struct {
 	// Filters is how many seccomp filters each caller has that are known to let the injected calls through: those of heapfs itself,
 	// and those that this process has too. They count only where the kernel refuses to suspend filters.
 	Filters int
-	// Apart lets the Door say on which processors this process runs, where it may use two: not on the one that a lone caller and the agent have. It
-	// is for a process that does nothing beside, and that sets GOMAXPROCS, which the Go runtime would else take from there.
-	Apart bool
 }
 
 // Door makes Callers of ioctls that came by FUSE.
@@ -58,7 +55,6 @@ type Door struct {
 	sessions chan struct{} // a place for each that is traced and does not hang
 
 	serial atomic.Uint64 // of the last order
-	apart  *apart
 
 	mu      sync.Mutex
 	control int // -1: no agent runs
@@ -77,7 +73,7 @@ type Door struct {
 func Open(cfg Config) *Door {
 	d := &Door{
 		cfg: cfg, patience: patience, calls: make(chan struct{}, maxCalls), sessions: make(chan struct{}, maxSessions),
-		apart: newApart(cfg.Apart), control: -1, book: -1, left: map[int]left{},
+		control: -1, book: -1, left: map[int]left{},
 		threads: callers.NewThreads(callers.OpenThread), tenants: callers.NewTenants[turn](maxPerTenant, maxQueue),
 	}
 	return d
@@ -85,7 +81,6 @@ func Open(cfg Config) *Door {
 
 // Close lets the agent end, once the calls that have begun are over. Others fail from now on.
 func (d *Door) Close() {
-	defer d.apart.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
@@ -284,9 +279,6 @@ func (d *Door) start() (err error) {
 		if d.ledger, d.book, err = newLedger(); err != nil {
 			return err
 		}
-	}
-	if err := d.apart.mix(); err != nil { // the agent is to be anywhere, too
-		return err
 	}
 	d.answered = d.ledger.collect(d.left)
 	control, err := d.cfg.Start()

@@ -21,16 +21,10 @@ func (d *Door) spin(sock, tid int) {
 	}
 	most := d.alone(tid)
 	if most == 0 {
-		_ = d.apart.mix() // it tries again
 		return
 	}
-	cpu, err := processorOf(tid)
-	if err != nil {
-		return
-	}
-	d.apart.leave(cpu, tid)
-	if cpu == sys.Processor() || d.apart.isCrowded() {
-		return // that one is for the caller and the agent; and who has spun waits the longer for its turn
+	if cpu, err := processorOf(tid); err != nil || cpu == sys.Processor() {
+		return // that one is for the caller and the agent
 	}
 	fds := []unix.PollFd{{Fd: int32(sock), Events: unix.POLLIN}}
 	for until := time.Now().Add(spinFor); len(d.sessions) <= most && time.Now().Before(until); {

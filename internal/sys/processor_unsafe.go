@@ -1,11 +1,12 @@
 package sys
 
 import (
+	"runtime"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
 // Processor is the number of the one that runs the calling thread, which may be on another by now (getcpu(2)). -1: the kernel does not say.
@@ -17,18 +18,11 @@ func Processor() int {
 	return int(cpu)
 }
 
-// SetProcessors says which ones may run a thread, 0 for the calling one (sched_setaffinity(2)). A thread that runs on another one is moved
-// at once, which is waited for.
-func SetProcessors(tid int, set *unix.CPUSet) syscall.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_SCHED_SETAFFINITY, uintptr(tid), unsafe.Sizeof(*set), uintptr(unsafe.Pointer(set)))
+// Confine says which processors may run the threads that this process has, and with them those that they start (sched_setaffinity(2)).
+func Confine(to *unix.CPUSet) syscall.Errno {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(to)
+	_, _, errno := psx.Syscall3(unix.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(*to), uintptr(unsafe.Pointer(to)))
 	return errno
-}
-
-// ProcessTime is how long the threads of this process have run, all together (CLOCK_PROCESS_CPUTIME_ID).
-func ProcessTime() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
 }
