@@ -306,10 +306,24 @@ func placesOf(t *testing.T, pid int) map[unix.CPUSet]int {
 }
 
 func TestMountKeepsToOneOfTwoProcessors(t *testing.T) {
-	m := mountHeaps(t, options{})
+	var machine, two unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &machine))
+	var names []string
+	for cpu := 0; len(names) < min(2, machine.Count()); cpu++ {
+		if machine.IsSet(cpu) {
+			two.Set(cpu)
+			names = append(names, strconv.Itoa(cpu))
+		}
+	}
+	t.Run("all of the machine's", func(t *testing.T) { mountOn(t, machine, nil) })
+	t.Run("two", func(t *testing.T) { mountOn(t, two, []string{"taskset", "--cpu-list", strings.Join(names, ",")}) })
+}
+
+// mountOn has a mount that is started by a prefix, and where all these processors are its own.
+func mountOn(t *testing.T, all unix.CPUSet, prefix []string) {
+	m := startMount(t, options{}, prefix)
+	require.Equal(t, "READY=1", m.state(), m.stderr.String())
 	require.Equal(t, 0, run(t, asRoot, m.client(), client("basic-static")).status)
-	var all unix.CPUSet
-	require.NoError(t, unix.SchedGetaffinity(0, &all))
 	places := placesOf(t, m.cmd.Process.Pid)
 	require.Len(t, places, 1)
 	for place := range places {
@@ -321,6 +335,7 @@ func TestMountKeepsToOneOfTwoProcessors(t *testing.T) {
 	}
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", m.cmd.Process.Pid))
 	require.NoError(t, err)
+	require.NotEmpty(t, lists, "a kernel without CONFIG_PROC_CHILDREN")
 	var agents []string
 	for _, list := range lists {
 		children, err := os.ReadFile(list)

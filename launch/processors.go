@@ -21,7 +21,7 @@ type processors struct {
 // chooseProcessors has the server of a mount keep to one of two processors, the last. A caller then finds the other one free for itself and the
 // agent, whose two dozen switches wait for each other: on two, the server's threads would take turns with these, and make the kernel move
 // the caller from one to the other in the middle. Programs that are not bound to the last one go where there is room. More processors than two
-// have an idle one, as a rule.
+// have an idle one, as a rule, and are all used. This is decided once, so that a processor that is added later is not used.
 func chooseProcessors() processors {
 	var p processors
 	if err := unix.SchedGetaffinity(0, &p.home); err != nil {
@@ -57,8 +57,9 @@ func (p *processors) atHome(start func() error) error {
 	}
 	runtime.LockOSThread() // no other thread is started by it meanwhile
 	defer runtime.UnlockOSThread()
-	if err := unix.SchedSetaffinity(0, &p.home); err != nil {
-		return os.NewSyscallError("sched_setaffinity", err)
+	if err := unix.SchedSetaffinity(0, &p.home); err != nil { // it may not run there any more
+		slog.Debug("it runs where the server does", "error", os.NewSyscallError("sched_setaffinity", err))
+		return start()
 	}
 	err := start()
 	if err := unix.SchedSetaffinity(0, &p.own); err != nil { // it may run anywhere then; nothing is lost but time

@@ -33,10 +33,12 @@ func TestLastOf(t *testing.T) {
 }
 
 func TestTheServerKeepsToItsProcessor(t *testing.T) {
-	var all unix.CPUSet
-	require.NoError(t, unix.SchedGetaffinity(0, &all))
+	var machine unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &machine))
+	defer func() { assert.Zero(t, sys.Confine(&machine)) }()
+	all := firstOf(machine, ofTwo)
+	require.Zero(t, sys.Confine(&all))
 	p := chooseProcessors()
-	defer func() { assert.Zero(t, sys.Confine(&all)) }()
 	want := lastOf(all)
 	assert.Equal(t, processors{home: all, own: want}, p)
 	threads, err := os.ReadDir("/proc/self/task")
@@ -55,6 +57,20 @@ func TestTheServerKeepsToItsProcessor(t *testing.T) {
 		return refused
 	}))
 	assert.Equal(t, want, placeOf(t))
+
+	gone := processors{home: setOf(1023), own: want}
+	assert.Equal(t, refused, gone.atHome(func() error { return refused }), "it is started all the same")
+	assert.Equal(t, want, placeOf(t))
+}
+
+// firstOf are the first n of some processors, or all.
+func firstOf(of unix.CPUSet, n int) (set unix.CPUSet) {
+	for cpu := 0; set.Count() < min(n, of.Count()); cpu++ {
+		if of.IsSet(cpu) {
+			set.Set(cpu)
+		}
+	}
+	return set
 }
 
 // placeOf is where this thread may run.

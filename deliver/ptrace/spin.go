@@ -16,7 +16,7 @@ const spinFor = 400 * time.Microsecond
 // beside an idle processor the kernel moves the caller there between one stop and the next, away from the agent, and then each of two dozen
 // switches wakes a processor (measured with two). A thread that spins keeps one from being idle; others that want it get their share.
 func (d *Door) spin(sock, tid int) {
-	if runtime.NumCPU() == 1 {
+	if runtime.NumCPU() == 1 { // of those that there were at the start, wherever this process keeps to
 		return
 	}
 	most := d.alone(tid)

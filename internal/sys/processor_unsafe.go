@@ -20,7 +20,7 @@ func Processor() int {
 
 // Confine says which processors may run the threads that this process has, and with them those that they start (sched_setaffinity(2)).
 func Confine(to *unix.CPUSet) syscall.Errno {
-	var pin runtime.Pinner
+	var pin runtime.Pinner // all that psx gets is a number: nothing else keeps the set where it is
 	defer pin.Unpin()
 	pin.Pin(to)
 	_, _, errno := psx.Syscall3(unix.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(*to), uintptr(unsafe.Pointer(to)))
